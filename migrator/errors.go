@@ -1,0 +1,90 @@
+package migrator
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/go-sql-driver/mysql"
+
+	"sluice/cutover"
+)
+
+// MySQL's error numbers that decide something here (Server Error Message
+// Reference).
+const (
+	errTooManyConnections = 1040 // ER_CON_COUNT_ERROR
+	errServerShutdown     = 1053 // ER_SERVER_SHUTDOWN
+	errParse              = 1064 // ER_PARSE_ERROR
+	errLockWaitTimeout    = 1205 // ER_LOCK_WAIT_TIMEOUT
+	errDeadlock           = 1213 // ER_LOCK_DEADLOCK
+	errQueryInterrupted   = 1317 // ER_QUERY_INTERRUPTED
+	errNotSupported       = 1845 // ER_ALTER_OPERATION_NOT_SUPPORTED
+	errNotSupportedReason = 1846 // ER_ALTER_OPERATION_NOT_SUPPORTED_REASON
+	errQueryTimeout       = 3024 // ER_QUERY_TIMEOUT
+	errLockNoWait         = 3572 // ER_LOCK_NOWAIT
+	errInstantLimit       = 4092 // ER_INNODB_MAX_ROW_VERSION: too many instant changes, the table must be rebuilt
+)
+
+var (
+	// ErrCancelled ends a migration that nobody wants any more.
+	ErrCancelled = errors.New("migrator: cancelled")
+	// ErrStopped ends a run because the process stops. The migration goes on
+	// with the next one.
+	ErrStopped = errors.New("migrator: stopped, to be taken up again")
+)
+
+// interrupted is what a client is told whose ALTER was cancelled.
+var interrupted = &mysql.MySQLError{Number: errQueryInterrupted, SQLState: [5]byte([]byte("70100")), Message: "Query execution was interrupted"}
+
+// declined says that the migration is left to the server, and why.
+type declined struct{ reason string }
+
+func (d *declined) Error() string { return "left to the server: " + d.reason }
+
+func decline(format string, args ...any) error {
+	return &declined{fmt.Sprintf(format, args...)}
+}
+
+// permanent wraps an error that another attempt would only meet again.
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error { return p.error }
+
+// needsWork reports whether the server says of an ALGORITHM=INSTANT that the
+// account may do it, and that it takes more than metadata.
+func needsWork(err error) bool {
+	return number(err) == errNotSupported || number(err) == errNotSupportedReason || number(err) == errInstantLimit
+}
+
+// number is the MySQL error number of err, or 0.
+func number(err error) uint16 {
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}
+
+// isPassing reports whether another attempt, from the last checkpoint, may
+// succeed: the connection was lost, or the server answered that it is busy. An
+// answer about the statement itself does not pass, nor does an error of ours.
+func isPassing(err error) bool {
+	var p permanent
+	if errors.As(err, &p) {
+		return false
+	}
+	switch number(err) {
+	case errTooManyConnections, errServerShutdown, errLockWaitTimeout, errDeadlock, errQueryInterrupted, errQueryTimeout, errLockNoWait:
+		return true
+	case 0:
+		var network net.Error
+		return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) ||
+			errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+			errors.Is(err, cutover.ErrUnclear)
+	}
+	return false
+}
