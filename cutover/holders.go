@@ -22,7 +22,7 @@ type holder struct {
 type observer struct {
 	db     *sql.DB
 	table  schema.Table
-	copied time.Time // the server's UTC time when the last row was copied; zero: do not ask for snapshots
+	copied time.Time // when the copy was complete
 	own    map[int64]bool
 	seen   map[[2]int64]time.Time
 }
@@ -34,12 +34,14 @@ const holdersQuery = `SELECT t.PROCESSLIST_ID, IFNULL(l.OWNER_EVENT_ID, 0)
 
 // A transaction whose snapshot is older than the copy's last row would find the
 // new table half empty: to its snapshot the rows copied later do not exist.
-// (The native ALTER answers such a transaction with error 1412.) InnoDB keeps
-// trx_started in the server's own time zone, in whole seconds.
-const snapshotsQuery = `SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM'))
-	FROM information_schema.INNODB_TRX
-	WHERE trx_isolation_level IN ('REPEATABLE READ', 'SERIALIZABLE')
-		AND trx_mysql_thread_id <> 0 AND CONVERT_TZ(trx_started, 'SYSTEM', '+00:00') <= ?`
+// (The native ALTER answers such a transaction with error 1412.)
+//
+// information_schema.INNODB_TRX would tell as well, but it is a cache that is
+// not refreshed as long as somebody reads it more often than every 100 ms.
+const snapshotsQuery = `SELECT t.PROCESSLIST_ID, e.TIMER_WAIT DIV 1000000
+	FROM performance_schema.events_transactions_current e JOIN performance_schema.threads t ON t.THREAD_ID = e.THREAD_ID
+	WHERE e.STATE = 'ACTIVE' AND e.AUTOCOMMIT = 'NO' AND e.ISOLATION_LEVEL IN ('REPEATABLE READ', 'SERIALIZABLE')
+		AND t.PROCESSLIST_ID IS NOT NULL`
 
 // holders lists who holds the table now, ourselves left out.
 func (o *observer) holders(ctx context.Context) ([]holder, error) {
@@ -72,13 +74,9 @@ func (o *observer) holders(ctx context.Context) ([]holder, error) {
 	return found, rows.Err()
 }
 
-// snapshots lists the transactions that could still see the table as it was
-// before it was copied.
+// snapshots lists the transactions that began before the copy was complete.
 func (o *observer) snapshots(ctx context.Context) ([]holder, error) {
-	if o.copied.IsZero() {
-		return nil, nil
-	}
-	rows, err := o.db.QueryContext(ctx, snapshotsQuery, o.copied.Format(time.DateTime))
+	rows, err := o.db.QueryContext(ctx, snapshotsQuery)
 	if err != nil {
 		return nil, fmt.Errorf("ask for old transactions: %w", err)
 	}
@@ -86,12 +84,12 @@ func (o *observer) snapshots(ctx context.Context) ([]holder, error) {
 	var found []holder
 	for rows.Next() {
 		h := holder{snapshot: true}
-		var seconds int64
-		if err := rows.Scan(&h.connection, &seconds); err != nil {
+		var microseconds int64
+		if err := rows.Scan(&h.connection, &microseconds); err != nil {
 			return nil, fmt.Errorf("ask for old transactions: %w", err)
 		}
-		if !o.own[h.connection] {
-			h.held = time.Duration(seconds) * time.Second
+		h.held = time.Duration(microseconds) * time.Microsecond
+		if !o.own[h.connection] && h.held > time.Since(o.copied) {
 			found = append(found, h)
 		}
 	}

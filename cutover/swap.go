@@ -26,12 +26,13 @@ type Limits struct {
 	Old  time.Duration // a transaction older than this is waited for without holding anybody
 	Hold time.Duration // how long clients may be held while transactions finish and the lock is awaited
 	Lock time.Duration // how long the table may stay locked
-	Poll time.Duration // how often the server is asked who holds the table
+	Poll time.Duration // how often the server is asked who holds the table, while clients are held
+	Idle time.Duration // how often it is asked, and changes are applied, while nobody is held
 }
 
 // DefaultLimits are those of DESIGN: a hold of a quarter of a second at most
 // before the lock, half a second under it.
-var DefaultLimits = Limits{Old: 100 * time.Millisecond, Hold: 250 * time.Millisecond, Lock: 500 * time.Millisecond, Poll: 5 * time.Millisecond}
+var DefaultLimits = Limits{Old: 100 * time.Millisecond, Hold: 250 * time.Millisecond, Lock: 500 * time.Millisecond, Poll: 5 * time.Millisecond, Idle: 20 * time.Millisecond}
 
 // A Swap describes the exchange of a table and its shadow.
 type Swap struct {
@@ -44,7 +45,7 @@ type Swap struct {
 	DB     *sql.DB // for looking on, and for ending a LOCK TABLES that waits
 	Gate   Gate
 	Limits Limits
-	Copied time.Time // the server's UTC time when the last row was copied
+	Copied time.Time // when the copy was complete
 	Own    []int64   // connections of ours that may hold the table
 
 	// Pump is called again and again while the swap waits: apply what has
@@ -127,13 +128,13 @@ func (s *Swap) pause(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// step pumps once and lets a poll interval pass.
+// step pumps once and lets the idle interval pass.
 func (s *Swap) step(ctx context.Context) error {
 	if err := s.Pump(ctx); err != nil {
 		return err
 	}
 	select {
-	case <-time.After(s.Limits.Poll):
+	case <-time.After(s.Limits.Idle):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

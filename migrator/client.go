@@ -74,8 +74,14 @@ func (m *Migrator) Alter(ctx context.Context, s Session, sql string) (Reply, err
 	return m.carryOut(ctx, r)
 }
 
+// modeOf is how the server reads text in a session.
 func modeOf(s schema.Session, noBackslash bool) parser.Mode {
-	return parser.Mode{AnsiQuotes: s.HasMode("ANSI_QUOTES") || s.HasMode("ANSI"), NoBackslashEscapes: noBackslash || s.HasMode("NO_BACKSLASH_ESCAPES")}
+	return parser.Mode{
+		AnsiQuotes:         s.HasMode("ANSI_QUOTES"),
+		NoBackslashEscapes: noBackslash || s.HasMode("NO_BACKSLASH_ESCAPES"),
+		Version:            s.Version(),
+		Charset:            s.Variables["character_set_client"],
+	}
 }
 
 // readContext asks the client's session for what its statement depends on.

@@ -154,6 +154,9 @@ func unsuited(source *schema.Definition, stmt parser.Statement) error {
 }
 
 func unsuitedClause(c parser.Clause) string {
+	if c.Kind == parser.AddForeignKey || c.Parent != "" {
+		return "the statement adds a foreign key"
+	}
 	switch c.Kind {
 	case parser.Other:
 		return "a clause that Sluice cannot read: " + c.Text
@@ -163,8 +166,6 @@ func unsuitedClause(c parser.Clause) string {
 		}
 	case parser.RenameTable:
 		return "the statement renames the table"
-	case parser.AddForeignKey:
-		return "the statement adds a foreign key"
 	case parser.OrderBy:
 		return "the statement orders the rows"
 	case parser.EnableKeys, parser.DisableKeys:
@@ -236,7 +237,11 @@ func (s *server) asNative(ctx context.Context, b *blueprint, stmt parser.Stateme
 	if err := client.Apply(ctx, conn); err != nil {
 		return err
 	}
-	_, err = conn.ExecContext(ctx, stmt.Rewrite(parser.Rewrite{Schema: p.Old.Schema, Table: p.Old.Name, Algorithm: "COPY"}))
+	rewrite := parser.Rewrite{Schema: p.Old.Schema, Table: p.Old.Name, Algorithm: "COPY"}
+	if b.inPlace {
+		rewrite.Algorithm = "INPLACE" // which words some errors differently
+	}
+	_, err = conn.ExecContext(ctx, stmt.Rewrite(rewrite))
 	var native *mysql.MySQLError
 	if !errors.As(err, &native) {
 		return asClientSees(copyErr, p) // the rows have changed meanwhile, or the server sees no error in them

@@ -16,13 +16,9 @@ import (
 
 // swap waits for a quiet moment and exchanges the tables.
 func (w *work) swap(ctx context.Context, gate cutover.Gate, limits cutover.Limits, commit func(context.Context) error) (cutover.Phase, error) {
-	copied, err := w.serverTime(ctx)
-	if err != nil {
-		return cutover.Stopped, err
-	}
 	s := cutover.Swap{
 		Places: w.places, Conn: w.owner.Conn, ConnID: w.owner.id, DB: w.server.db, Gate: gate, Limits: limits,
-		Copied: copied, Own: []int64{w.rows.id},
+		Copied: time.Now(), Own: []int64{w.rows.id},
 		Pump: func(ctx context.Context) error {
 			if err := w.apply(ctx); err != nil {
 				return err
@@ -42,14 +38,6 @@ func (w *work) swap(ctx context.Context, gate cutover.Gate, limits cutover.Limit
 			"held", timing.Held, "locked", timing.Locked, "rename", timing.Rename, "attempts", timing.Attempts)
 	}
 	return phase, err
-}
-
-func (w *work) serverTime(ctx context.Context) (time.Time, error) {
-	var now string
-	if err := w.server.db.QueryRowContext(ctx, "SELECT UTC_TIMESTAMP()").Scan(&now); err != nil {
-		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
-	}
-	return time.Parse(time.DateTime, now)
 }
 
 // settle is what happens under the table's lock: the last changes are applied

@@ -16,7 +16,8 @@ type Rewrite struct {
 	// Algorithm replaces the statement's ALGORITHM clause, or adds one.
 	Algorithm string
 
-	// DropLock takes the LOCK clause out.
+	// DropLock takes the LOCK clause out. The server refuses INSTANT with any
+	// LOCK but DEFAULT (1221).
 	DropLock bool
 }
 

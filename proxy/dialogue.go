@@ -56,6 +56,7 @@ func (d *dialogue) run() error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer func() { d.s.caught(recover()) }()
 		if clientErr = d.relayClient(); clientErr != nil && !timedOut(clientErr) {
 			_ = d.s.backend.SetReadDeadline(time.Unix(1, 0)) // wakes relayServer
 		}

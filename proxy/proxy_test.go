@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"net"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -31,7 +30,7 @@ type relay struct {
 }
 
 // start runs a proxy in front of backend until the test ends.
-func start(t *testing.T, backend *mysqltest.Server, change ...func(*proxy.Config)) *relay {
+func start(t testing.TB, backend *mysqltest.Server, change ...func(*proxy.Config)) *relay {
 	t.Helper()
 	config := proxy.Config{Listen: "127.0.0.1:0", Backend: backend.Addr()}
 	for _, c := range change {
@@ -65,22 +64,22 @@ func withAlterer(a proxy.Alterer) func(*proxy.Config) {
 	return func(c *proxy.Config) { c.Alterer = a }
 }
 
-// certificate is made once: RSA keys are slow to make under the race detector.
-var certificate = sync.OnceValues(func() (tls.Certificate, error) {
-	dir, err := tempDir()
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return proxy.LoadOrCreateCertificate(dir)
-})
+// certificate is made once: RSA keys take their time under the race detector.
+var certificate struct {
+	once sync.Once
+	tls.Certificate
+	err error
+}
 
-func withTLS(t *testing.T) func(*proxy.Config) {
+func withTLS(t testing.TB) func(*proxy.Config) {
 	t.Helper()
-	cert, err := certificate()
-	if err != nil {
-		t.Fatal(err)
+	certificate.once.Do(func() {
+		certificate.Certificate, certificate.err = proxy.LoadOrCreateCertificate(t.TempDir())
+	})
+	if certificate.err != nil {
+		t.Fatal(certificate.err)
 	}
-	return func(c *proxy.Config) { c.TLS = &tls.Config{Certificates: []tls.Certificate{cert}} }
+	return func(c *proxy.Config) { c.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.Certificate}} }
 }
 
 // config connects root to a database through the proxy.
@@ -171,8 +170,6 @@ func (r *relay) rawDial(t *testing.T) net.Conn {
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }
-
-func tempDir() (string, error) { return os.MkdirTemp("", "sluice-certificate-") }
 
 // withDial makes the server unreachable.
 func withDial(err error) func(*proxy.Config) {

@@ -58,6 +58,7 @@ type Session struct {
 	response wire.Response // belongs to the server's side while the phase is not idle
 	collect  *collector    // where the answer goes if not to the client; likewise
 	clientMu sync.Mutex    // held while writing to the client
+
 	// Of the client's side alone.
 	unsent    int // bytes before client.start that are dealt with and to be forwarded
 	memory    memory

@@ -113,10 +113,13 @@ func (s *Session) takeOver(packet []byte, sql string) error {
 		intercepted.WithLabelValues(decisionAnswered).Inc()
 		err = s.answer(outcome.Result)
 	}
-	if err == nil {
-		err = context.Cause(s.linked) // the server went meanwhile
+	switch {
+	case err != nil:
+		return err
+	case s.serving.Err() != nil && s.abandoned != nil:
+		return ErrDraining // without waiting for a statement that nobody waits for
 	}
-	return err
+	return context.Cause(s.linked) // of the server, if it went meanwhile
 }
 
 // alter lends the server's side of the session to the Alterer.

@@ -25,7 +25,7 @@ var debianPackages = []string{"mysql-server-core", "mysql-client-core"}
 func fromDebian(ctx context.Context, progress io.Writer) (*Installation, error) {
 	for _, tool := range []string{"apt-get", "dpkg"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return nil, errors.New("Debian's packages: this is no Debian")
+			return nil, errors.New("packages of Debian: this is no Debian")
 		}
 	}
 	tree, err := makeOnce(ctx, "mysql", func(empty string) error {
@@ -33,11 +33,11 @@ func fromDebian(ctx context.Context, progress io.Writer) (*Installation, error) 
 		return fetchDebian(ctx, empty)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("Debian's packages: %w", err)
+		return nil, fmt.Errorf("packages of Debian: %w", err)
 	}
 	in, err := unpacked(tree)
 	if err != nil {
-		return nil, fmt.Errorf("Debian's packages in %s: %w", tree, err)
+		return nil, fmt.Errorf("packages of Debian in %s: %w", tree, err)
 	}
 	return in, in.check(ctx)
 }

@@ -26,6 +26,7 @@ var SessionVariables = []string{
 	"explicit_defaults_for_timestamp", "foreign_key_checks", "group_concat_max_len", "innodb_strict_mode",
 	"lc_messages", "lc_time_names", "restrict_fk_on_non_standard_key", "sql_generate_invisible_primary_key",
 	"sql_mode", "sql_require_primary_key", "time_zone", "unique_checks",
+	"version", // cannot be set; it says which executable comments are executed
 }
 
 // ShowVariables is the statement that reads SessionVariables on any session;
@@ -42,6 +43,16 @@ func (s Session) HasMode(mode string) bool {
 		}
 	}
 	return false
+}
+
+// Version is the server's version as executable comments write it: 80036,
+// 90700; 0 where it is not known.
+func (s Session) Version() int {
+	var major, minor, patch int
+	if n, _ := fmt.Sscanf(s.Variables["version"], "%d.%d.%d", &major, &minor, &patch); n != 3 {
+		return 0
+	}
+	return major*10000 + minor*100 + patch
 }
 
 // conversionModes are the sql_modes that decide how a value is converted when
@@ -91,7 +102,7 @@ func (s Session) Apply(ctx context.Context, q Queryer) error {
 	}
 	var sets []string
 	for name, value := range s.Variables {
-		if now, known := have[name]; known && now != value {
+		if now, known := have[name]; known && now != value && name != "version" {
 			sets = append(sets, "SESSION "+name+" = "+variableLiteral(name, value))
 		}
 	}

@@ -185,12 +185,13 @@ func (l *Login) SSLRequest(caps uint32) []byte {
 // counts a broken handshake against the proxy's host, and after
 // max_connect_errors of them it lets nobody in.
 func AbandonedLogin() []byte {
-	caps := mysql.CLIENT_PROTOCOL_41 | mysql.CLIENT_SECURE_CONNECTION | mysql.CLIENT_LONG_PASSWORD
+	caps := mysql.CLIENT_PROTOCOL_41 | mysql.CLIENT_SECURE_CONNECTION | mysql.CLIENT_LONG_PASSWORD | mysql.CLIENT_PLUGIN_AUTH
 	p := binary.LittleEndian.AppendUint32(nil, caps)
 	p = binary.LittleEndian.AppendUint32(p, uint32(MaxPayload))
 	p = append(p, 45) // utf8mb4_general_ci
 	p = append(p, make([]byte, 23)...)
-	return append(p, 0, 0) // no user name, no proof
+	p = append(p, 0, 0) // no user name, no proof
+	return append(p, mysql.AUTH_CACHING_SHA2_PASSWORD+"\x00"...)
 }
 
 // ParseAuthSwitch reads the payload of an AuthSwitchRequest: the method that

@@ -153,13 +153,19 @@ func (c *Client) ExpectError(number uint16) *wire.ServerError {
 	return e
 }
 
-// Result reads a whole answer to a COM_QUERY.
-func (c *Client) Result() wire.Result {
+// Packets reads the whole answer to a command.
+func (c *Client) Packets(cmd byte) []byte {
 	c.tb.Helper()
 	response := wire.NewResponse(c.Caps)
-	response.Begin(mysql.COM_QUERY)
+	response.Begin(cmd)
 	packets, _ := c.Rest(&response)
-	r, err := wire.ParseResult(packets, c.Caps)
+	return packets
+}
+
+// Result reads the whole answer to a COM_QUERY.
+func (c *Client) Result() wire.Result {
+	c.tb.Helper()
+	r, err := wire.ParseResult(c.Packets(mysql.COM_QUERY), c.Caps)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
