@@ -54,7 +54,7 @@ func (w *work) settle(ctx context.Context) error {
 		if err := w.applyOn(statements, w.owner, false); err != nil {
 			return err
 		}
-		if w.reader.Position().Compare(end) >= 0 && w.feed.Len() == 0 {
+		if w.feed.Applied().Compare(end) >= 0 {
 			break
 		}
 		select {

@@ -26,9 +26,12 @@ func (w *work) verifyAll(ctx context.Context) error {
 			return err
 		}
 		began := time.Now()
-		upper, err := w.mapping.NextBound(ctx, w.rows, lower, size.rows)
+		upper, last, err := w.mapping.NextBound(ctx, w.rows, lower, size.rows)
 		if err != nil {
 			return err
+		}
+		if last {
+			upper = nil // also what lies above
 		}
 		n, err := w.verifyChunk(ctx, lower, upper)
 		if err != nil {
@@ -38,7 +41,7 @@ func (w *work) verifyAll(ctx context.Context) error {
 		verified += n
 		w.count.rowsVerified.Add(float64(n))
 		w.meter.update(func(p *Progress) { p.RowsVerified = verified })
-		if upper == nil {
+		if last {
 			break
 		}
 		lower = upper

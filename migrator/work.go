@@ -108,14 +108,14 @@ func (w *work) copyAll(ctx context.Context) error {
 
 func (w *work) copyChunk(ctx context.Context) error {
 	began := time.Now()
-	upper, err := w.mapping.NextBound(ctx, w.rows, w.front.Bound, w.chunk.rows)
+	upper, last, err := w.mapping.NextBound(ctx, w.rows, w.front.Bound, w.chunk.rows)
 	if err != nil {
 		return err
 	}
-	front := rows.Front{Bound: upper, Done: upper == nil}
-	if front.Done {
-		front.Bound = w.front.Bound
-	}
+	// After the last row there are only rows that were inserted since we looked.
+	// Their changes are still to be taken from the feed, and then nothing is
+	// above the front any more.
+	front := rows.Front{Bound: upper, Done: last}
 	which := w.mapping.Range(w.front.Bound, upper)
 	var n int64
 	err = w.inTransaction(ctx, func() error {
@@ -175,7 +175,7 @@ func (w *work) catchUp(ctx context.Context) error {
 		if err := w.apply(ctx); err != nil {
 			return err
 		}
-		if w.reader.Position().Compare(end) >= 0 && w.feed.Len() == 0 {
+		if w.feed.Applied().Compare(end) >= 0 {
 			return nil
 		}
 		if err := w.tick(ctx); err != nil {

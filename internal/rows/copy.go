@@ -13,23 +13,23 @@ import (
 type Conn = schema.Queryer
 
 // NextBound returns the key of the n-th row of the source after lo, the upper
-// end of a chunk of n rows. Where fewer rows are left it returns the last one,
-// and nil where none is.
-func (m *Mapping) NextBound(ctx context.Context, c Conn, lo Bound, n int) (Bound, error) {
+// end of a chunk of n rows. Where fewer are left, last is true and the bound is
+// that of the last row, or nil where there is none.
+func (m *Mapping) NextBound(ctx context.Context, c Conn, lo Bound, n int) (bound Bound, last bool, err error) {
 	s := m.source()
 	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1 OFFSET %d",
 		s.literals(), s.from(), s.between(lo, nil), s.order(""), n-1)
-	bound, err := scanBound(c.QueryRowContext(ctx, query), len(m.Key.Columns))
+	bound, err = scanBound(c.QueryRowContext(ctx, query), len(m.Key.Columns))
 	if !errors.Is(err, sql.ErrNoRows) {
-		return bound, err
+		return bound, false, err
 	}
 	query = fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT 1",
 		s.literals(), s.from(), s.between(lo, nil), s.order(" DESC"))
 	bound, err = scanBound(c.QueryRowContext(ctx, query), len(m.Key.Columns))
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+		return nil, true, nil
 	}
-	return bound, err
+	return bound, true, err
 }
 
 func scanBound(row *sql.Row, n int) (Bound, error) {
