@@ -14,6 +14,7 @@ type holder struct {
 	connection int64
 	request    int64         // identifies the lock request, and so the transaction
 	held       time.Duration // for how long we have seen it
+	single     bool          // an autocommitted statement, not a transaction that may go on
 	snapshot   bool          // it does not hold the table, but could see it as it was before the copy
 }
 
@@ -27,8 +28,9 @@ type observer struct {
 	seen   map[[2]int64]time.Time
 }
 
-const holdersQuery = `SELECT t.PROCESSLIST_ID, IFNULL(l.OWNER_EVENT_ID, 0)
+const holdersQuery = `SELECT t.PROCESSLIST_ID, IFNULL(l.OWNER_EVENT_ID, 0), IFNULL(e.STATE = 'ACTIVE' AND e.AUTOCOMMIT = 'YES', FALSE)
 	FROM performance_schema.metadata_locks l JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID
+	LEFT JOIN performance_schema.events_transactions_current e ON e.THREAD_ID = l.OWNER_THREAD_ID
 	WHERE l.OBJECT_TYPE = 'TABLE' AND l.OBJECT_SCHEMA = ? AND l.OBJECT_NAME = ? AND l.LOCK_STATUS = 'GRANTED'
 		AND t.PROCESSLIST_ID IS NOT NULL`
 
@@ -55,7 +57,7 @@ func (o *observer) holders(ctx context.Context) ([]holder, error) {
 	seen := map[[2]int64]time.Time{}
 	for rows.Next() {
 		var h holder
-		if err := rows.Scan(&h.connection, &h.request); err != nil {
+		if err := rows.Scan(&h.connection, &h.request, &h.single); err != nil {
 			return nil, fmt.Errorf("ask who holds %s: %w", o.table, err)
 		}
 		if o.own[h.connection] {

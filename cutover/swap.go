@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -215,25 +216,13 @@ func (a *attempt) run(ctx context.Context) error {
 // lock waits for the holders and takes the lock, until the deadline.
 func (a *attempt) lock(ctx context.Context, deadline time.Time) error {
 	s := a.swap
-	for {
-		holders, err := a.observer.holders(ctx)
-		if err != nil {
-			a.become(broken)
-			return err
-		}
-		if len(holders) == 0 || time.Until(deadline) < s.Limits.Hold/2 {
-			break // or let LOCK TABLES queue for what is left of the time
-		}
-		select {
-		case <-time.After(s.Limits.Poll):
-		case <-ctx.Done():
-			a.become(broken)
-			return context.Cause(ctx)
-		}
+	if err := a.awaitTransactions(ctx, deadline); err != nil {
+		return err
 	}
 	p := s.Places
 	statement := fmt.Sprintf("LOCK TABLES %s WRITE, %s WRITE, %s WRITE", p.Source, p.Shadow, p.Check)
-	killed, err := s.bounded(ctx, deadline, func(ctx context.Context) error {
+	// A moment is left for the lock even where the wait took all the time.
+	killed, err := s.bounded(ctx, later(deadline, time.Now().Add(s.Limits.Hold/5)), func(ctx context.Context) error {
 		_, err := s.Conn.ExecContext(ctx, statement)
 		return err
 	})
@@ -252,6 +241,36 @@ func (a *attempt) lock(ctx context.Context, deadline time.Time) error {
 	default:
 		a.become(lost)
 		return fmt.Errorf("lock tables: %w", err)
+	}
+}
+
+// awaitTransactions waits until no transaction holds the table. LOCK TABLES must
+// not queue behind one: a transaction that has read the table and now wants to
+// write it would wait behind our request, which waits for the transaction, and
+// the server would end it with error 1213. A single statement has all the locks
+// it needs.
+func (a *attempt) awaitTransactions(ctx context.Context, deadline time.Time) error {
+	s := a.swap
+	for {
+		holders, err := a.observer.holders(ctx)
+		if err != nil {
+			a.become(broken)
+			return err
+		}
+		open := slices.IndexFunc(holders, func(h holder) bool { return !h.single })
+		switch {
+		case open < 0:
+			return nil
+		case time.Now().After(deadline):
+			a.become(late)
+			return fmt.Errorf("connection %d still holds the table after %s", holders[open].connection, s.Limits.Hold)
+		}
+		select {
+		case <-time.After(s.Limits.Poll):
+		case <-ctx.Done():
+			a.become(broken)
+			return context.Cause(ctx)
+		}
 	}
 }
 
@@ -276,6 +295,13 @@ func (s *Swap) bounded(ctx context.Context, deadline time.Time, f func(context.C
 	err = f(context.WithoutCancel(ctx))
 	stop()
 	return <-done, err
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func isServerAnswer(err error) bool {

@@ -7,3 +7,7 @@ GRANT SELECT ON performance_schema.* TO sluice@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES ON `sluice`.* TO sluice@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, LOCK TABLES ON `sluice\_%`.* TO sluice@'%';
 GRANT SELECT, INSERT, CREATE, DROP, ALTER, LOCK TABLES, TRIGGER ON *.* TO sluice@'%';
+
+-- The demo's application may watch its migration.
+CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY 'app';
+GRANT SELECT ON sluice.* TO app@'%';

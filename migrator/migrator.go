@@ -112,7 +112,7 @@ func (m *Migrator) Run(ctx context.Context) error {
 		x.cancel = cancel
 		migrations.Go(func() {
 			defer cancel(nil)
-			x.run(own)
+			x.run(working, own)
 			m.finished(x)
 		})
 	})

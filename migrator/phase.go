@@ -72,7 +72,7 @@ func next(p Phase, e Event) (Phase, error) {
 		return Unclear, nil
 	case p == Cleaning && e == Cleaned:
 		return Done, nil
-	case p == Preparing && e == Decline:
+	case e == Decline && (p == Preparing || p == Queued):
 		return Declined, nil
 	case e == Adopted && (p == Verifying || p == Ready):
 		return Verifying, nil // the comparison begins again: it is what the swap rests on

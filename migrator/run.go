@@ -31,6 +31,17 @@ type Migration struct {
 	err     error
 
 	waiting int // clients that wait for it; guarded by migrator.mu
+
+	// verdict is set once it is decided that the migration ends without a
+	// swap. What is left to do is to undo it, through whatever attempts.
+	verdict *verdict
+}
+
+// verdict is why a migration ends without a swap.
+type verdict struct {
+	event  Event
+	reason string // for the record
+	err    error  // for the client; nil where the server is to do the ALTER
 }
 
 // Outcome is how a migration ended well.
@@ -59,59 +70,73 @@ func (g *Migration) Result() (Outcome, error) { return g.outcome, g.err }
 const attemptPause = 100 * time.Millisecond
 
 // run drives the migration to its end, through as many attempts as it takes.
-func (g *Migration) run(ctx context.Context) {
+// ctx ends with ErrCancelled or, as alive does, with ErrStopped.
+func (g *Migration) run(alive, ctx context.Context) {
 	defer close(g.done)
 	pause := attemptPause
 	for {
-		g.outcome, g.err = g.attempt(ctx)
-		switch {
-		case g.err == nil || ctx.Err() == nil && !isPassing(g.err):
+		var over bool
+		if g.outcome, over, g.err = g.attempt(alive, ctx); over {
 			return
-		case errors.Is(context.Cause(ctx), ErrStopped):
+		}
+		if alive.Err() != nil {
 			g.err = ErrStopped
 			return
-		case ctx.Err() != nil:
-			return // cancelled, and undone as far as could be
 		}
 		g.migrator.cfg.Logger.Warn("migration: interrupted, going on from its checkpoint",
 			"migration", g.record.ID, "table", g.record.Table.String(), "error", g.err, "pause", pause)
 		g.meter.update(func(p *Progress) { p.WaitingFor = clip("the server: "+g.err.Error(), 200) })
 		select {
 		case <-time.After(pause):
-		case <-ctx.Done():
+		case <-alive.Done():
 		}
 		pause = min(2*pause, 100*attemptPause)
 	}
 }
 
-// attempt takes the migration up where it stands and drives it on. When it
-// returns, every connection that it opened is closed.
-func (g *Migration) attempt(ctx context.Context) (outcome Outcome, err error) {
+// attempt takes the migration up where it stands and drives it on, or undoes it
+// if that is decided. When it returns, every connection that it opened is
+// closed; over says that the migration has come to its end.
+func (g *Migration) attempt(alive, ctx context.Context) (outcome Outcome, over bool, err error) {
 	m := g.migrator
+	if g.verdict == nil && errors.Is(context.Cause(ctx), ErrCancelled) {
+		g.verdict = cancelled
+	}
+	if g.verdict != nil {
+		ctx = alive // the end that was asked for must not stop what brings it about
+	}
 	owner, err := g.own(ctx)
 	if err != nil {
-		return outcome, g.endUnowned(ctx, err)
+		return outcome, false, err
 	}
 	defer owner.Close()
 	run := newRunID()
-	phase, message, err := m.store.claim(context.WithoutCancel(ctx), g.record.ID, run)
+	phase, message, err := m.store.claim(ctx, g.record.ID, run)
 	if err != nil {
-		return outcome, err
+		return outcome, false, err
 	}
 	if phase.Terminal() {
-		return outcome, permanent{fmt.Errorf("migration %d ended as %s: %s", g.record.ID, phase, message)}
+		return outcome, true, fmt.Errorf("migration %d ended as %s: %s", g.record.ID, phase, message)
 	}
 	a := &attempt{
 		migration: g, migrator: m, run: run, phase: phase, owner: owner,
 		places: schema.PlacesOf(g.record.ID, g.record.Table),
 	}
 	defer a.close()
-	err = a.drive(ctx)
-	if err == nil {
-		return a.outcome, nil
+	if g.verdict == nil || phase == Swapping || phase == Cleaning {
+		if err := a.drive(ctx); err == nil {
+			return a.outcome, true, nil
+		} else if over, err := a.judge(alive, ctx, err); g.verdict == nil {
+			return a.outcome, over, err
+		}
 	}
-	return a.outcome, a.end(ctx, err)
+	if err := a.undo(alive); err != nil {
+		return a.outcome, false, err
+	}
+	return a.outcome, true, g.verdict.err
 }
+
+var cancelled = &verdict{event: Cancel, reason: "cancelled", err: ErrCancelled}
 
 // attempt is one run of a migration: it owns the table's lock and the run id.
 type attempt struct {
@@ -155,21 +180,6 @@ func (g *Migration) own(ctx context.Context) (*session, error) {
 		}
 		g.meter.update(func(p *Progress) { p.WaitingFor = "another Sluice that is altering the table" })
 	}
-}
-
-// endUnowned ends a migration that was cancelled before it had its turn.
-func (g *Migration) endUnowned(ctx context.Context, err error) error {
-	if !errors.Is(context.Cause(ctx), ErrCancelled) {
-		return err
-	}
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
-	run := newRunID()
-	if _, _, e := g.migrator.store.claim(undo, g.record.ID, run); e != nil {
-		return errors.Join(ErrCancelled, e)
-	}
-	e := g.migrator.store.transition(undo, g.record.ID, run, g.record.Phase, Cancelled, Cancel, "cancelled while it waited for its turn")
-	return errors.Join(ErrCancelled, e)
 }
 
 // undoTimeout bounds what must be done although the context has ended.
@@ -340,7 +350,10 @@ func (a *attempt) close() {
 	if a.work.feed != nil {
 		a.work.feed.Close()
 	}
-	a.work.rows.Close()
+	if err := a.work.rows.Close(); err != nil {
+		a.migrator.cfg.Logger.Warn("migration: closing a connection", "migration", a.migration.record.ID, "error", err)
+	}
+	a.work = nil
 }
 
 // step does the work of the present phase.
@@ -432,45 +445,53 @@ func (a *attempt) swap(ctx context.Context) error {
 	return err
 }
 
-// end decides what an error means for the migration: it is kept for another
-// attempt, or undone.
-func (a *attempt) end(ctx context.Context, err error) error {
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
-	defer cancel()
+// judge decides what an error means for the migration: another attempt, which
+// over and err then tell, or an end, which is its verdict.
+func (a *attempt) judge(alive, ctx context.Context, err error) (over bool, _ error) {
+	g := a.migration
 	var left *declined
 	switch {
-	case errors.Is(err, errFenced), a.phase == Swapping, a.phase == Cleaning, a.phase.Terminal():
-		return err
+	case a.phase == Unclear:
+		return true, err
+	case errors.Is(err, errFenced), a.phase == Swapping, a.phase == Cleaning:
+		return false, err
+	case alive.Err() != nil:
+		a.reportOnce(alive)
+		return false, err
 	case errors.Is(context.Cause(ctx), ErrCancelled):
-		return errors.Join(ErrCancelled, a.undo(undo, Cancel, "cancelled"))
-	case errors.Is(context.Cause(ctx), ErrStopped):
-		return errors.Join(err, a.lastCheckpoint(undo))
+		g.verdict = cancelled
 	case errors.As(err, &left):
 		a.outcome.Declined = left.reason
-		return a.undo(undo, Decline, left.reason)
+		g.verdict = &verdict{event: Decline, reason: left.reason}
 	case isPassing(err):
-		return err
+		return false, err
+	default:
+		g.verdict = &verdict{event: Fail, reason: err.Error(), err: err}
 	}
-	return errors.Join(err, a.undo(undo, Fail, err.Error()))
+	return false, nil
 }
 
 // undo removes every trace but the record.
-func (a *attempt) undo(ctx context.Context, e Event, reason string) error {
+func (a *attempt) undo(alive context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(alive), undoTimeout)
+	defer cancel()
 	a.close()
-	a.work = nil
 	if err := a.migrator.server.dropSchemas(ctx, a.places); err != nil {
 		return err
 	}
-	return a.become(ctx, e, reason)
+	return a.become(ctx, a.migration.verdict.event, a.migration.verdict.reason)
 }
 
-// lastCheckpoint saves what was reached before the process stops.
-func (a *attempt) lastCheckpoint(ctx context.Context) error {
-	w := a.work
-	if w == nil || w.feed == nil {
-		return nil
+// reportOnce writes the figures once more before the process stops. The
+// checkpoint stays as it is: rows and front were saved together, and what an
+// interrupted statement had taken from the feed is not known to be applied.
+func (a *attempt) reportOnce(alive context.Context) {
+	if a.work == nil {
+		return
 	}
-	// What the interrupted statement had taken from the feed is not known to
-	// be applied, so the position of the last checkpoint stays.
-	return a.migrator.store.report(ctx, w.id, w.run, w.meter.snapshot())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(alive), undoTimeout)
+	defer cancel()
+	if err := a.migrator.store.report(ctx, a.migration.record.ID, a.run, a.work.meter.snapshot()); err != nil {
+		a.migrator.cfg.Logger.Warn("migration: the last progress report", "migration", a.migration.record.ID, "error", err)
+	}
 }

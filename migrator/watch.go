@@ -1,7 +1,6 @@
 package migrator
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -9,31 +8,44 @@ import (
 )
 
 // statementWatch looks at every statement in the binary log. One that may have
-// changed the table by another way than logged rows ends the migration: rows
-// that TRUNCATE or a statement-based INSERT changed are not in the log.
+// changed the table's rows by another way than logged rows ends the migration:
+// what TRUNCATE or a statement-based INSERT changed is not in the log. Whatever
+// changes the table's definition, its triggers or the foreign keys around it is
+// also found, at the latest, by comparing fingerprints under the lock.
 //
 // It may end a migration needlessly, for a statement that only mentions the
 // table; it must never overlook one.
 func (a *attempt) statementWatch() func(defaultSchema, query string) error {
-	table, schemaName := a.places.Source.Name, a.places.Source.Schema
+	p := a.places
+	client := a.migration.record.Session
 	return func(defaultSchema, query string) error {
 		text := []byte(query)
-		if !parser.Names(text, table) {
+		switch {
+		case !parser.Names(text, p.Source.Name):
 			return nil
-		}
-		if parser.Names(text, a.places.Shadow.Schema) || parser.Names(text, a.places.Old.Schema) {
+		case parser.Names(text, p.Shadow.Schema), parser.Names(text, p.Old.Schema):
 			return nil // our own
-		}
-		if !strings.EqualFold(defaultSchema, schemaName) && !parser.Names(text, schemaName) {
+		case !strings.EqualFold(defaultSchema, p.Source.Schema) && !parser.Names(text, p.Source.Schema):
 			return nil // a table of that name elsewhere
 		}
-		word, _, _ := strings.Cut(strings.ToUpper(strings.TrimLeft(query, " \t\r\n(")), " ")
-		switch word {
-		case "SAVEPOINT", "ANALYZE", "GRANT", "REVOKE", "FLUSH":
+		words := strings.Fields(strings.ToUpper(query) + " ? ?")
+		switch words[0] {
+		case "SAVEPOINT", "ANALYZE", "GRANT", "REVOKE", "FLUSH", "SET":
 			return nil
+		case "CREATE":
+			if !strings.HasSuffix(words[1], "INDEX") && words[2] != "INDEX" {
+				return nil // a view, a trigger, another table made from this one
+			}
+		case "ALTER", "DROP":
+			if stmt, err := parser.Parse(query, parser.Mode{Version: client.Version()}); err == nil && !strings.EqualFold(stmt.Table, p.Source.Name) {
+				return nil
+			}
+			if words[1] != "TABLE" && words[1] != "INDEX" && !strings.HasPrefix(words[1], "/*") {
+				return nil // a view, a user, a routine
+			}
 		case "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH", "CALL":
-			return permanent{fmt.Errorf("a session wrote to %s with binlog_format = STATEMENT: such changes cannot be followed; let it use ROW and send the ALTER again", a.places.Source)}
+			return permanent{fmt.Errorf("a session wrote to %s with binlog_format = STATEMENT: such changes cannot be followed; let it use ROW and send the ALTER again", p.Source)}
 		}
-		return permanent{errors.Join(errSourceChanged, fmt.Errorf("the statement begins with %s", word))}
+		return permanent{fmt.Errorf("%w (a statement that begins with %s %s)", errSourceChanged, words[0], words[1])}
 	}
 }

@@ -190,3 +190,28 @@ func TestLongTransactionIsWaitedForAndNobodyIsHeld(t *testing.T) {
 		t.Errorf("the rows hold %v", got)
 	}
 }
+
+func TestAlterCommitsTheOpenTransactionAsItDoesNatively(t *testing.T) {
+	w := newWorld(t, nil)
+	w.bigTable("t", 10_000)
+	client := w.client("SET @sluice_mode = 'online'", "SET autocommit = 0")
+	execute(t, client, "UPDATE t SET k = -1 WHERE id = 1")
+	execute(t, client, "ALTER TABLE t MODIFY k BIGINT NOT NULL")
+	execute(t, client, "ROLLBACK")
+	if k := value(t, client, "SELECT k FROM t WHERE id = 1"); k != "-1" {
+		t.Errorf("the row written before the ALTER holds %s: it was not committed", k)
+	}
+}
+
+func TestStatementThatOnlyMentionsTheTableDoesNoHarm(t *testing.T) {
+	w := newWorld(t, nil)
+	w.bigTable("t", 100_000)
+	ended := start(t, w.client("SET @sluice_mode = 'online'"), "ALTER TABLE t MODIFY k BIGINT NOT NULL")
+	w.untilCopying("t")
+	for _, s := range []string{"CREATE VIEW v AS SELECT * FROM t", "CREATE TABLE u LIKE t", "ALTER TABLE u COMMENT 'like t'", "DROP VIEW v", "ANALYZE TABLE t"} {
+		execute(t, w.direct, s)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
