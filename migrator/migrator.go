@@ -187,7 +187,7 @@ func newMigration(m *Migrator, r *record, stmt parser.Statement) *Migration {
 }
 
 // errNotRunning is the answer while the Migrator starts or stops.
-var errNotRunning = errors.New("Sluice is starting or stopping; send the statement again in a moment")
+var errNotRunning = errors.New("starting or stopping; send the statement again in a moment")
 
 // submit records a migration and starts it, unless the table has one by now:
 // then that one is returned.

@@ -306,6 +306,9 @@ func (s *stream) handle(ctx context.Context, event *replication.BinlogEvent) err
 		if event.Header.LogPos != 0 { // the real one, at the end of a file; not the one that opens a stream
 			s.boundary(Position{s.file, e.Position})
 		}
+	case *replication.PreviousGTIDsEvent:
+		// At the head of a file, in every gtid_mode: where an idle server's log ends.
+		s.boundary(Position{s.file, uint64(event.Header.LogPos)})
 	case *replication.RowsEvent:
 		s.rows(ctx, event.Header.EventType, e)
 	case *replication.XIDEvent:
