@@ -9,8 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
+	"sluice/internal/mysqlerr"
 	"sluice/internal/schema"
 )
 
@@ -304,10 +303,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-func isServerAnswer(err error) bool {
-	var e *mysql.MySQLError
-	return errors.As(err, &e)
-}
+func isServerAnswer(err error) bool { return mysqlerr.Number(err) != 0 }
 
 // unlock lets the table go. A KILL QUERY that comes late can hit it, so it is
 // sent again.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"sluice/internal/mysqlerr"
 	"sluice/internal/schema"
 )
 
@@ -55,7 +56,7 @@ func (s *server) checkSettings(ctx context.Context) ([]Complaint, error) {
 	err := s.db.QueryRowContext(ctx, "SELECT VERSION(), @@version_comment, @@log_bin, @@GLOBAL.binlog_format, @@GLOBAL.binlog_row_value_options, @@performance_schema, @@server_id").
 		Scan(&version, &comment, &logBin, &format, &options, &performance, &serverID)
 	if err != nil {
-		if strings.Contains(version+comment, "MariaDB") || number(err) == errUnknownVariable {
+		if strings.Contains(version+comment, "MariaDB") || mysqlerr.Is(err, mysqlerr.UnknownVariable) {
 			return []Complaint{{Problem: "the server is not MySQL 8.0.13 or later", Mend: "use such a server"}}, nil
 		}
 		return nil, fmt.Errorf("read the server's settings: %w", err)
@@ -82,8 +83,6 @@ func (s *server) checkSettings(ctx context.Context) ([]Complaint, error) {
 	}
 	return found, nil
 }
-
-const errUnknownVariable = 1193 // ER_UNKNOWN_SYSTEM_VARIABLE
 
 func versionBefore(version string, limit [3]int) bool {
 	var v [3]int

@@ -10,6 +10,7 @@ import (
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
+	"sluice/internal/mysqlerr"
 	"sluice/internal/schema"
 	"sluice/internal/wire"
 	"sluice/parser"
@@ -147,7 +148,7 @@ func (m *Migrator) locate(ctx context.Context, r *request) (ok bool, err error) 
 	// A temporary table hides the base table of its name, and only its session
 	// can see it.
 	result, err := r.session.Query(ctx, "SHOW CREATE TABLE "+r.table.String())
-	if number(err) != 0 {
+	if mysqlerr.Number(err) != 0 {
 		return false, nil // no such table, no privilege: the ALTER's own answer says it better
 	}
 	if err != nil {
@@ -226,7 +227,7 @@ func (r *request) attemptInstant(ctx context.Context) (reply Reply, done bool, e
 		return Reply{Result: result}, true, nil
 	case needsWork(err):
 		return Reply{}, false, nil
-	case number(err) == errParse:
+	case mysqlerr.Is(err, mysqlerr.Syntax):
 		return native, true, nil // the text of a syntax error quotes the statement
 	}
 	return Reply{}, true, err
@@ -315,7 +316,7 @@ func (r *request) watch(ctx context.Context, x *Migration, prefix string) error 
 		nap := min(max(time.Since(began)/20, shortestNap), longestNap)
 		sql := fmt.Sprintf("/* %s -- sluice %d: %s%s */ SELECT SLEEP(%.3f)", commentSafe(r.stmt.Text()), x.ID(), prefix, commentSafe(x.Progress().String()), nap.Seconds())
 		result, err := r.session.Query(ctx, sql)
-		if number(err) == errQueryInterrupted {
+		if mysqlerr.Is(err, mysqlerr.QueryInterrupted) {
 			return errInterruptedByClient
 		}
 		if err != nil {

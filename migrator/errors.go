@@ -11,22 +11,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"sluice/cutover"
-)
-
-// MySQL's error numbers that decide something here (Server Error Message
-// Reference).
-const (
-	errTooManyConnections = 1040 // ER_CON_COUNT_ERROR
-	errServerShutdown     = 1053 // ER_SERVER_SHUTDOWN
-	errParse              = 1064 // ER_PARSE_ERROR
-	errLockWaitTimeout    = 1205 // ER_LOCK_WAIT_TIMEOUT
-	errDeadlock           = 1213 // ER_LOCK_DEADLOCK
-	errQueryInterrupted   = 1317 // ER_QUERY_INTERRUPTED
-	errNotSupported       = 1845 // ER_ALTER_OPERATION_NOT_SUPPORTED
-	errNotSupportedReason = 1846 // ER_ALTER_OPERATION_NOT_SUPPORTED_REASON
-	errQueryTimeout       = 3024 // ER_QUERY_TIMEOUT
-	errLockNoWait         = 3572 // ER_LOCK_NOWAIT
-	errInstantLimit       = 4092 // ER_INNODB_MAX_ROW_VERSION: too many instant changes, the table must be rebuilt
+	"sluice/internal/mysqlerr"
 )
 
 var (
@@ -38,7 +23,7 @@ var (
 )
 
 // interrupted is what a client is told whose ALTER was cancelled.
-var interrupted = &mysql.MySQLError{Number: errQueryInterrupted, SQLState: [5]byte([]byte("70100")), Message: "Query execution was interrupted"}
+var interrupted = &mysql.MySQLError{Number: mysqlerr.QueryInterrupted, SQLState: [5]byte([]byte("70100")), Message: "Query execution was interrupted"}
 
 // declined says that the migration is left to the server, and why.
 type declined struct{ reason string }
@@ -57,16 +42,7 @@ func (p permanent) Unwrap() error { return p.error }
 // needsWork reports whether the server says of an ALGORITHM=INSTANT that the
 // account may do it, and that it takes more than metadata.
 func needsWork(err error) bool {
-	return number(err) == errNotSupported || number(err) == errNotSupportedReason || number(err) == errInstantLimit
-}
-
-// number is the MySQL error number of err, or 0.
-func number(err error) uint16 {
-	var e *mysql.MySQLError
-	if errors.As(err, &e) {
-		return e.Number
-	}
-	return 0
+	return mysqlerr.Is(err, mysqlerr.NotSupported, mysqlerr.NotSupportedBecause, mysqlerr.InstantLimit)
 }
 
 // isPassing reports whether another attempt, from the last checkpoint, may
@@ -77,8 +53,9 @@ func isPassing(err error) bool {
 	if errors.As(err, &p) {
 		return false
 	}
-	switch number(err) {
-	case errTooManyConnections, errServerShutdown, errLockWaitTimeout, errDeadlock, errQueryInterrupted, errQueryTimeout, errLockNoWait:
+	switch mysqlerr.Number(err) {
+	case mysqlerr.TooManyConnections, mysqlerr.ServerShutdown, mysqlerr.LockWaitTimeout, mysqlerr.Deadlock,
+		mysqlerr.QueryInterrupted, mysqlerr.QueryTimeout, mysqlerr.RowLocked:
 		return true
 	case 0:
 		var network net.Error

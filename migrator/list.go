@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"sluice/internal/mysqlerr"
 )
 
 // Listed is a migration as the state schema shows it, of whatever process.
@@ -17,9 +19,6 @@ type Listed struct {
 	Message   string // why it ended as it did
 	Progress
 }
-
-const errBadTable = 1146 // ER_NO_SUCH_TABLE
-const errBadSchema = 1049
 
 // List reads the migrations that are under way or ended within a day, or all,
 // the latest first.
@@ -35,7 +34,7 @@ func List(ctx context.Context, cfg *mysql.Config, all bool) ([]Listed, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT id, CONCAT(table_schema, '.', table_name), statement, IFNULL(message, ''), phase, rows_total, rows_copied, rows_verified,
 			changes_applied, rows_per_second, IFNULL(seconds_left, 0), waiting_for, cutover_attempts, held_ms
 		FROM sluice.migrations WHERE ? OR ended_at IS NULL OR ended_at > UTC_TIMESTAMP() - INTERVAL 1 DAY ORDER BY id DESC`, all)
-	if number(err) == errBadTable || number(err) == errBadSchema {
+	if mysqlerr.Is(err, mysqlerr.NoSuchTable, mysqlerr.NoSuchSchema) {
 		return nil, nil // no Sluice has served this server yet
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"sluice/internal/binlog"
+	"sluice/internal/mysqlerr"
 )
 
 // server opens connections with Sluice's own account.
@@ -84,8 +85,7 @@ func (c *session) Close() error {
 // logEnd asks for the present end of the binary log.
 func (s *server) logEnd(ctx context.Context) (binlog.Position, error) {
 	p, err := logStatus(ctx, s.db, "SHOW BINARY LOG STATUS") // since 8.2
-	var refused *mysql.MySQLError
-	if errors.As(err, &refused) && refused.Number == errParse {
+	if mysqlerr.Is(err, mysqlerr.Syntax) {
 		p, err = logStatus(ctx, s.db, "SHOW MASTER STATUS") // until 8.3
 	}
 	if errors.Is(err, sql.ErrNoRows) {

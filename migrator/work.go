@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice/internal/binlog"
+	"sluice/internal/mysqlerr"
 	"sluice/internal/rows"
 	"sluice/internal/schema"
 	"sluice/parser"
@@ -130,7 +131,7 @@ func (w *work) copyChunk(ctx context.Context) error {
 	switch {
 	case rows.IsDuplicate(err):
 		return w.duplicate(ctx, err)
-	case err != nil && number(err) != 0 && !isPassing(err):
+	case err != nil && mysqlerr.Number(err) != 0 && !isPassing(err):
 		return w.asNative(ctx, which, w.copied, err)
 	case err != nil:
 		return err
@@ -146,7 +147,7 @@ func (w *work) copyChunk(ctx context.Context) error {
 // words of the native ALTER.
 func (w *work) asNative(ctx context.Context, which rows.Selection, before int64, refusal error) error {
 	err := w.server.asNative(ctx, w.blueprint, w.stmt, w.client, which, before, refusal)
-	if number(err) != 0 {
+	if mysqlerr.Number(err) != 0 {
 		return permanent{err}
 	}
 	return err
@@ -267,7 +268,7 @@ func (a *application) refresh(ctx context.Context, keys []string) error {
 			return err
 		}
 		return a.refresh(ctx, keys[half:])
-	case number(err) != 0 && !isPassing(err):
+	case mysqlerr.Number(err) != 0 && !isPassing(err):
 		return w.asNative(ctx, w.mapping.Rows(keys), 0, err)
 	}
 	return err
