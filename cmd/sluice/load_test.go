@@ -141,7 +141,7 @@ func startProgram(t *testing.T, server *mysqltest.Server) *process {
 	t.Helper()
 	p := &process{t: t, address: freePort(t), http: freePort(t), output: &lockedBuffer{}}
 	p.args = []string{"serve", "--listen", p.address, "--http", p.http, "--backend", server.Addr(),
-		"--password-file", passwordFile(t), "--state-dir", t.TempDir(), "--drain-timeout", "1s"}
+		"--password-file", passwordFile(t), "--state-dir", certificates, "--drain-timeout", "1s"}
 	p.start()
 	t.Cleanup(func() {
 		if p.cmd != nil {

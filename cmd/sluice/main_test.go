@@ -30,8 +30,20 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(run(os.Args[1:]))
 	}
-	servertest.Main(m)
+	// Making a certificate takes its time: the tests share one.
+	dir, err := os.MkdirTemp("", "sluice-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	certificates = dir
+	code := servertest.Run(m)
+	os.RemoveAll(dir)
+	os.Exit(code)
 }
+
+// certificates is the folder of the tests' certificate.
+var certificates string
 
 // program is Sluice with these arguments, to be started by the test.
 func program(t *testing.T, args ...string) *exec.Cmd {
@@ -110,9 +122,6 @@ func passwordFile(t *testing.T) string {
 	return file
 }
 
-// certificates is shared by the tests: making a key takes its time.
-var certificates = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "sluice-test-") })
-
 // newWorld starts Sluice in front of the shared server, or of the one given.
 func newWorld(t *testing.T, server *mysqltest.Server) *world {
 	t.Helper()
@@ -123,13 +132,10 @@ func newWorld(t *testing.T, server *mysqltest.Server) *world {
 	w := &world{t: t, server: server, log: &lockedBuffer{}}
 	w.database, w.direct = servertest.Database(t, server)
 	w.twinDatabase, w.twin = servertest.Database(t, server)
-	dir, err := certificates()
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := defaultConfig()
-	c.Listen, c.Backend, c.PasswordFile, c.StateDir = "127.0.0.1:0", server.Addr(), passwordFile(t), dir
+	c.Listen, c.Backend, c.PasswordFile, c.StateDir = "127.0.0.1:0", server.Addr(), passwordFile(t), certificates
 	c.DrainTimeout = duration{time.Second}
+	var err error
 	w.instance, err = newInstance(t.Context(), &c, slog.New(slog.NewTextHandler(w.log, nil)))
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func TestWrongUseIsOneClearLineAndANonZeroExit(t *testing.T) {
 	if err := os.WriteFile(configFile, []byte("listen = '127.0.0.1:0'\nlisten-on = 'x'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	good := []string{"serve", "--listen", "127.0.0.1:0", "--backend", server.Addr(), "--password-file", passwordFile(t), "--state-dir", t.TempDir()}
+	good := []string{"serve", "--listen", "127.0.0.1:0", "--backend", server.Addr(), "--password-file", passwordFile(t), "--state-dir", certificates}
 	with := func(more ...string) []string { return append(append([]string{}, good...), more...) }
 	tests := []struct {
 		name string
@@ -104,7 +104,7 @@ func TestServerSettingsThatDoNotWorkAreNamed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server := servertest.Start(t, tt.options...)
 			prepareAccounts(t, server)
-			assertSays(t, refusal(t, "serve", "--listen", "127.0.0.1:0", "--backend", server.Addr(), "--password-file", passwordFile(t), "--state-dir", t.TempDir()), tt.says...)
+			assertSays(t, refusal(t, "serve", "--listen", "127.0.0.1:0", "--backend", server.Addr(), "--password-file", passwordFile(t), "--state-dir", certificates), tt.says...)
 			cmd := program(t, "check", "--backend", server.Addr(), "--password-file", passwordFile(t))
 			out, err := cmd.CombinedOutput()
 			if err == nil {

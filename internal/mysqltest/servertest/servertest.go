@@ -41,9 +41,13 @@ var shared struct {
 	err    error
 }
 
-// Main runs the tests of a package and exits. It fails them if the shared server
-// cannot be stopped or a goroutine is left.
-func Main(m *testing.M) {
+// Main runs the tests of a package and exits.
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has something to clean up itself; it returns
+// the exit status. It fails the tests if the shared server cannot be stopped or
+// a goroutine is left.
+func Run(m *testing.M) int {
 	code := m.Run()
 	if shared.server != nil {
 		if err := shared.server.Stop(); err != nil {
@@ -57,7 +61,7 @@ func Main(m *testing.M) {
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // Shared is the server that the tests of this package share. A test may change
