@@ -80,7 +80,7 @@ const maxSuspects = 200
 // clearSuspects looks at the suspects again with all changes applied. What
 // still differs after a few rounds is left for the lock.
 func (w *work) clearSuspects(ctx context.Context) error {
-	for round := 0; len(w.suspects) > 0 && (round < 3 || len(w.suspects) > maxSuspects); round++ {
+	for round := 0; len(w.suspects) > 0 && (round < 10 || len(w.suspects) > maxSuspects); round++ {
 		if round > 20 {
 			return permanent{fmt.Errorf("verification: %d rows of the new table differ from the original; nothing was swapped", len(w.suspects))}
 		}
