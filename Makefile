@@ -20,10 +20,23 @@ build: ## build bin/sluice, one static binary
 test: ## run all tests, on real MySQL servers (fetched if there is none)
 	go test -race -timeout 20m $(TESTFLAGS) ./...
 
+CLIENTS := cmd/sluice/testdata/clients
+
+$(CLIENTS)/node_modules: $(CLIENTS)/package-lock.json
+	npm ci --no-audit --no-fund --prefix $(CLIENTS)
+	@touch $@
+
+.PHONY: clients
+clients: $(CLIENTS)/node_modules ## real clients through Sluice: mysql, mariadb, Go, node, Python
+	@for p in mariadb node; do command -v $$p >/dev/null || { echo "make clients needs $$p: on Debian, apt-get install mariadb-client nodejs npm"; exit 1; }; done
+	@/usr/bin/python3 -c 'import pymysql' || { echo "make clients needs PyMySQL: on Debian, apt-get install python3-pymysql"; exit 1; }
+	go test -race -count=1 -tags clients -run TestClients $(TESTFLAGS) ./cmd/sluice
+
 .PHONY: check
 check: ## formatting, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
+	go vet -tags clients ./cmd/sluice
 	go run $(STATICCHECK) ./...
 
 .PHONY: demo
@@ -32,4 +45,4 @@ demo: build ## an ALTER TABLE under load, on a MySQL of its own
 
 .PHONY: clean
 clean: ## remove what was built, and the fetched MySQL
-	rm -rf bin .sluice
+	rm -rf bin .sluice $(CLIENTS)/node_modules
