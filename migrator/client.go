@@ -329,17 +329,23 @@ func (r *request) watch(ctx context.Context, x *Migration, prefix string) error 
 }
 
 // commentSafe makes text that cannot end the comment it stands in, nor begin
-// one.
+// one: a blank parts every * and / that touch. What is not plain ASCII becomes a
+// question mark, since the session may speak any character set.
 func commentSafe(text string) string {
-	text = strings.NewReplacer("*/", "* /", "/*", "/ *").Replace(strings.ToValidUTF8(text, "?"))
-	text = strings.Map(func(c rune) rune {
+	var safe strings.Builder
+	var last rune
+	for _, c := range text {
 		switch {
 		case c == '\n' || c == '\r' || c == '\t':
-			return ' '
+			c = ' '
 		case c > 126 || c < 32:
-			return '?' // the session may speak any character set
+			c = '?'
 		}
-		return c
-	}, text)
-	return text[:min(len(text), 500)]
+		if last == '*' && c == '/' || last == '/' && c == '*' {
+			safe.WriteByte(' ')
+		}
+		safe.WriteRune(c)
+		last = c
+	}
+	return safe.String()[:min(safe.Len(), 500)]
 }
