@@ -92,17 +92,21 @@ func (m *Mapping) Remove(ctx context.Context, c Conn, keys []string) error {
 // to the front; those above it are left to the copy. It must not be called
 // before the first chunk is copied.
 //
-// All the keys are read, those above the front too, since reading is what
-// waits for their change: a row whose change is in the log but not yet visible
-// is still locked by its transaction, and NOWAIT makes that an error, which
-// satisfies IsLocked. A key that was passed over unread could be copied later
-// by a chunk that does not see the change either. That is why the front stands
-// in a CASE, out of the optimizer's sight.
+// All the keys are read and locked, those above the front too: a row whose
+// change is in the log but not yet visible is still locked by its transaction,
+// and NOWAIT makes that an error, which satisfies IsLocked. A key that was
+// passed over unread could be copied later by a chunk that does not see the
+// change either. The reading is a statement of its own, without the front in
+// its condition, lest the optimizer find out that it need not read.
 func (m *Mapping) Restore(ctx context.Context, c Conn, keys []string, front Front) error {
 	s := m.source()
 	condition := s.in(keys)
 	if !front.Done {
-		condition += " AND CASE WHEN " + s.upTo(front.Bound) + " THEN 1 ELSE 0 END = 1"
+		var n int64
+		if err := c.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+s.from()+" WHERE "+condition+" FOR SHARE NOWAIT").Scan(&n); err != nil {
+			return fmt.Errorf("lock changed rows: %w", err)
+		}
+		condition += " AND " + s.upTo(front.Bound)
 	}
 	if _, err := c.ExecContext(ctx, m.insert(m.Places.Shadow)+" WHERE "+condition+" FOR SHARE NOWAIT"); err != nil {
 		return fmt.Errorf("copy changed rows: %w", err)

@@ -13,7 +13,8 @@
 //   - A changed row is read again with FOR SHARE NOWAIT: a log event can arrive
 //     before its row is visible, and the row's lock is what tells. A locked row
 //     is left for later; we never wait for a lock of an application.
-//   - A changed row above the front of the copy is left to the copy.
+//   - A changed row above the front of the copy is read as well, and then left
+//     to the copy.
 //   - Copying and applying never overlap in time.
 //
 // The functions take the connection to use and start no goroutine. A Mapping is

@@ -107,7 +107,7 @@ func mapKey(candidate schema.Key, source, shadow *schema.Definition, renamed fun
 func sameOrder(from, to schema.Column) bool {
 	switch {
 	case isInteger(from):
-		return isInteger(to) && to.DataType != "year"
+		return isInteger(to) && (from.DataType == "year") == (to.DataType == "year")
 	case isText(from):
 		return isText(to) && keyTypes[to.DataType]
 	case from.DataType == "decimal":
