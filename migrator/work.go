@@ -45,17 +45,15 @@ type work struct {
 	suspects map[string]bool
 	chunk    chunkSize
 	reported time.Time
-	dups     int // duplicates in a row that did not pass
+	refused  refusal
 }
 
 // The sizes that the work is cut into.
 const (
 	applyRows      = 200 // keys in one DELETE and INSERT … SELECT
 	recheckRows    = 500
+	smallestChunk  = 50
 	reportInterval = time.Second
-	// maxDuplicates is how often a duplicate must be met, each time with all
-	// changes applied, until it is the client's error and no passing state.
-	maxDuplicates = 5
 )
 
 // chunkSize adapts the rows of a chunk to the time that one should take.
@@ -68,7 +66,7 @@ type chunkSize struct {
 func (c *chunkSize) took(d time.Duration) {
 	factor := float64(c.target) / float64(max(d, time.Millisecond))
 	c.rows = int(float64(c.rows) * min(max(factor, 0.25), 2))
-	c.rows = min(max(c.rows, 50), c.max)
+	c.rows = min(max(c.rows, smallestChunk), c.max)
 }
 
 // rowSettings are the settings of a connection that stores rows for the client:
@@ -130,13 +128,17 @@ func (w *work) copyChunk(ctx context.Context) error {
 	})
 	switch {
 	case rows.IsDuplicate(err):
-		return w.duplicate(ctx, err)
+		w.chunk.rows = max(w.chunk.rows/2, smallestChunk) // fewer rows are met by fewer changes
+		if err := w.duplicate(ctx, err); err != nil {
+			return err
+		}
+		return w.catchUp(ctx)
 	case err != nil && mysqlerr.Number(err) != 0 && !isPassing(err):
 		return w.asNative(ctx, which, w.copied, err)
 	case err != nil:
 		return err
 	}
-	w.front, w.copied, w.dups = front, w.copied+n, 0
+	w.front, w.copied = front, w.copied+n
 	w.chunk.took(time.Since(began))
 	w.count.rowsCopied.Add(float64(n))
 	w.meter.update(func(p *Progress) { p.RowsCopied = w.copied })
@@ -153,16 +155,38 @@ func (w *work) asNative(ctx context.Context, which rows.Selection, before int64,
 	return err
 }
 
-// duplicate decides about a unique key that refused a row. The row that stands
-// in the way may have given its value up since: then the change is in the log.
-// So all changes are applied before the row is tried again, and only a
-// duplicate that stays is the client's.
+// refusal remembers a duplicate: a row that a unique key of the shadow refused.
+// The row that stands in its way may have given the value up since; then that
+// change is in the log. So a duplicate is the client's error only if it is met
+// again and again, each time with every change applied that was committed when
+// it was met before.
+type refusal struct {
+	text  string // of the server: names key and value
+	times int
+	since binlog.Position // the end of the log when it was met last
+}
+
+// maxRefusals is how often the same duplicate must be met.
+const maxRefusals = 10
+
+// duplicate notes a duplicate. It returns an error when that does not pass.
 func (w *work) duplicate(ctx context.Context, err error) error {
-	w.dups++
-	if w.dups > maxDuplicates {
+	text := asClientSees(err, w.places).Error()
+	switch {
+	case text != w.refused.text:
+		w.refused = refusal{text: text}
+	case w.reader.Position().Compare(w.refused.since) < 0:
+		return nil // what may clear it is not read yet
+	}
+	end, endErr := w.server.logEnd(context.WithoutCancel(ctx))
+	if endErr != nil {
+		return endErr
+	}
+	w.refused.since = end
+	if w.refused.times++; w.refused.times > maxRefusals {
 		return permanent{asClientSees(err, w.places)}
 	}
-	return w.catchUp(ctx)
+	return nil
 }
 
 // catchUp applies every change that was committed before it was called.
@@ -292,20 +316,13 @@ func (a *application) refreshTogether(ctx context.Context) error {
 		return nil
 	})
 	switch {
-	case err == nil:
-		w.dups = 0
-		return nil
 	case rows.IsLocked(err):
 		a.locked = append(a.locked, a.duplicates...)
 		return nil
 	case rows.IsDuplicate(err):
 		// The other row's change may not have been read yet.
-		w.dups++
-		if w.dups > maxDuplicates*10 {
-			return permanent{asClientSees(err, w.places)}
-		}
 		a.locked = append(a.locked, a.duplicates...)
-		return nil
+		return w.duplicate(ctx, err)
 	}
 	return err
 }
