@@ -51,8 +51,11 @@ func (m *Migrator) Alter(ctx context.Context, s Session, sql string) (Reply, err
 		return native, nil
 	}
 	r := &request{session: s, stmt: stmt}
-	if err := r.readContext(ctx); err != nil {
-		return native, err
+	if err := r.readContext(ctx); errors.Is(err, errUnlikeAsked) {
+		m.cfg.Logger.Warn("statement: left to the server", "connection", s.ID(), "reason", err.Error())
+		return native, nil
+	} else if err != nil {
+		return Reply{}, err
 	}
 	// Only now the quotes are known.
 	if r.stmt, err = parser.Parse(sql, modeOf(r.context, noBackslash)); err != nil {
@@ -85,19 +88,27 @@ func modeOf(s schema.Session, noBackslash bool) parser.Mode {
 	}
 }
 
+// ownHints keep the client's settings from cutting our own SELECTs short: a
+// sleep that max_execution_time ends looks like one that KILL QUERY ended.
+const ownHints = "/*+ MAX_EXECUTION_TIME(86400000) SET_VAR(sql_select_limit = 1000) */"
+
+// errUnlikeAsked says that the session's settings garble even short answers (a
+// character_set_results of two bytes to the character, for example).
+var errUnlikeAsked = errors.New("the session's answer is not what was asked for")
+
 // readContext asks the client's session for what its statement depends on.
 func (r *request) readContext(ctx context.Context) error {
-	result, err := r.session.Query(ctx, "SELECT HEX(CONVERT(DATABASE() USING utf8mb4)), @sluice_mode")
+	result, err := r.session.Query(ctx, "SELECT "+ownHints+" HEX(CONVERT(DATABASE() USING utf8mb4)), @sluice_mode")
 	if err != nil {
 		return err
 	}
 	if len(result.Rows) != 1 || len(result.Rows[0]) != 2 {
-		return errors.New("the server's answer about the session has another shape than asked for")
+		return errUnlikeAsked
 	}
 	if name := result.Rows[0][0]; name != nil {
 		decoded, err := hex.DecodeString(*name)
 		if err != nil {
-			return fmt.Errorf("read the session's database: %w", err)
+			return errUnlikeAsked
 		}
 		r.context.Database = string(decoded)
 	}
@@ -113,6 +124,9 @@ func (r *request) readContext(ctx context.Context) error {
 		if len(row) == 2 && row[0] != nil && row[1] != nil {
 			r.context.Variables[*row[0]] = *row[1]
 		}
+	}
+	if r.context.Variables["version"] == "" {
+		return errUnlikeAsked
 	}
 	return nil
 }
@@ -149,7 +163,9 @@ func (m *Migrator) locate(ctx context.Context, r *request) (ok bool, err error) 
 	// can see it.
 	result, err := r.session.Query(ctx, "SHOW CREATE TABLE "+r.table.String())
 	if mysqlerr.Number(err) != 0 {
-		return false, nil // no such table, no privilege: the ALTER's own answer says it better
+		// No such table, no privilege: the ALTER's own answer says it better.
+		m.cfg.Logger.Info("statement: left to the server, its session cannot see the table", "connection", r.session.ID(), "table", r.table.String(), "error", err)
+		return false, nil
 	}
 	if err != nil {
 		return false, err
@@ -314,7 +330,7 @@ func (r *request) watch(ctx context.Context, x *Migration, prefix string) error 
 		default:
 		}
 		nap := min(max(time.Since(began)/20, shortestNap), longestNap)
-		sql := fmt.Sprintf("/* %s -- sluice %d: %s%s */ SELECT SLEEP(%.3f)", commentSafe(r.stmt.Text()), x.ID(), prefix, commentSafe(x.Progress().String()), nap.Seconds())
+		sql := fmt.Sprintf("/* %s -- sluice %d: %s%s */ SELECT %s SLEEP(%.3f)", commentSafe(r.stmt.Text()), x.ID(), prefix, commentSafe(x.Progress().String()), ownHints, nap.Seconds())
 		result, err := r.session.Query(ctx, sql)
 		if mysqlerr.Is(err, mysqlerr.QueryInterrupted) {
 			return errInterruptedByClient

@@ -189,6 +189,9 @@ func newMigration(m *Migrator, r *record, stmt parser.Statement) *Migration {
 // errNotRunning is the answer while the Migrator starts or stops.
 var errNotRunning = errors.New("starting or stopping; send the statement again in a moment")
 
+// recordTimeout bounds the writing of a migration's record.
+const recordTimeout = 10 * time.Second
+
 // submit records a migration and starts it, unless the table has one by now:
 // then that one is returned.
 func (m *Migrator) submit(ctx context.Context, r *record, stmt parser.Statement) (x *Migration, started bool, err error) {
@@ -200,6 +203,8 @@ func (m *Migrator) submit(ctx context.Context, r *record, stmt parser.Statement)
 	if m.start == nil {
 		return nil, false, errNotRunning
 	}
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout) // everybody's ALTERs wait for this one
+	defer cancel()
 	if err := m.store.create(ctx, r); err != nil {
 		return nil, false, err
 	}

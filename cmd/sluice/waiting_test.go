@@ -215,3 +215,16 @@ func TestStatementThatOnlyMentionsTheTableDoesNoHarm(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestClientsSettingsDoNotCutTheWaitShort(t *testing.T) {
+	for _, setting := range []string{"max_execution_time = 5", "sql_select_limit = 0", "character_set_results = ucs2", "character_set_results = NULL", "sql_mode = 'ANSI'", "collation_connection = latin1_german1_ci"} {
+		t.Run(setting, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.bigTable("t", 40_000)
+			execute(t, w.client("SET @sluice_mode = 'online'", "SET "+setting), `ALTER TABLE t MODIFY k BIGINT NOT NULL`)
+			if got := definition(t, w.direct, "t"); !strings.Contains(got, "`k` bigint") {
+				t.Errorf("the table ends as %s", got)
+			}
+		})
+	}
+}
