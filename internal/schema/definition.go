@@ -110,11 +110,19 @@ func (e *ErrNoTable) Error() string { return fmt.Sprintf("no base table %s", e.T
 // default quoting (no ANSI_QUOTES). The error is an *ErrNoTable where there is
 // no such base table.
 func Load(ctx context.Context, q Queryer, t Table) (*Definition, error) {
+	return load(ctx, q, t, loadTable, loadCreate, loadColumns, loadUniqueKeys, loadTriggers, loadReferences)
+}
+
+// LoadOutline reads just what Fingerprint depends on: it is for the moment in
+// which everybody waits.
+func LoadOutline(ctx context.Context, q Queryer, t Table) (*Definition, error) {
+	return load(ctx, q, t, loadCreate, loadTriggers, loadReferences)
+}
+
+func load(ctx context.Context, q Queryer, t Table, parts ...func(context.Context, Queryer, *Definition) error) (*Definition, error) {
 	d := &Definition{Table: t}
-	for _, read := range []func(context.Context, Queryer, *Definition) error{
-		loadTable, loadCreate, loadColumns, loadUniqueKeys, loadTriggers, loadReferences,
-	} {
-		if err := read(ctx, q, d); err != nil {
+	for _, part := range parts {
+		if err := part(ctx, q, d); err != nil {
 			return nil, err
 		}
 	}
