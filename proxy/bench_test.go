@@ -83,3 +83,23 @@ func copyBytes(to, from net.Conn) {
 		}
 	}
 }
+
+func TestQueryAllocatesNothing(t *testing.T) {
+	r := start(t, servertest.Shared(t))
+	c := wiretest.Dial(t, r.Addr().String(), gomysql.CLIENT_DEPRECATE_EOF)
+	query := wire.AppendQuery(nil, c.Caps, "SELECT 1")
+	c.Write(query)
+	answer := make([]byte, len(c.Packets(gomysql.COM_QUERY)))
+	const n = 1000
+	got := testing.AllocsPerRun(5, func() {
+		for range n {
+			c.Write(query)
+			if _, err := io.ReadFull(c.Conn, answer); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if got > n/20 { // something else of the process may allocate meanwhile
+		t.Errorf("%v allocations for %d queries", got, n)
+	}
+}

@@ -6,19 +6,21 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"sluice/internal/wire"
 )
 
-// bufferSize is how much one direction of a session reads at once.
+// bufferSize is how much of a handshake is read at once.
 const bufferSize = 16 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// leg is one connection of a session with the bytes that were read from it and
-// not yet dealt with.
+// leg is one connection of a session that is logging in, with the bytes that
+// were read from it and not yet dealt with.
 type leg struct {
-	net.Conn
+	net.Conn   // carrier, or TLS above it
+	carrier    *carrier
 	pooled     *[bufferSize]byte
 	buf        []byte
 	start, end int // buf[start:end] is not yet dealt with
@@ -26,20 +28,20 @@ type leg struct {
 
 func newLeg(conn net.Conn) leg {
 	pooled := buffers.Get().(*[bufferSize]byte)
-	return leg{Conn: conn, pooled: pooled, buf: pooled[:]}
+	c := &carrier{Conn: conn}
+	return leg{Conn: c, carrier: c, pooled: pooled, buf: pooled[:]}
 }
 
-// free gives the buffer back. Nobody reads from the leg any more.
+// free forgets the connection and gives the buffer back.
 func (l *leg) free() {
 	if l.pooled != nil {
 		buffers.Put(l.pooled)
-		l.pooled, l.buf = nil, nil
 	}
+	*l = leg{}
 }
 
 func (l *leg) bytes() []byte { return l.buf[l.start:l.end] }
 func (l *leg) len() int      { return l.end - l.start }
-func (l *leg) full() bool    { return l.len() == len(l.buf) }
 func (l *leg) skip(n int)    { l.start += n }
 
 // fill reads more bytes behind those that are there; the buffer is not full.
@@ -110,3 +112,6 @@ func (r *replayed) Read(p []byte) (int, error) {
 	}
 	return r.Conn.Read(p)
 }
+
+// noDeadline takes a connection's deadline away.
+var noDeadline time.Time

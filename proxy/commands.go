@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
@@ -9,142 +9,144 @@ import (
 	"sluice/parser"
 )
 
-// relayCommands is the client's side of the session: it forwards commands,
-// strictly in turn, until a connection ends or the session is to leave.
-func (s *Session) relayCommands() error {
-	for {
-		if err := s.step(); err != nil {
-			return err
+// lookAhead is how much of a command that is looked into is waited for.
+const lookAhead = 16 << 10
+
+// frame is the packet that is being forwarded, and whether another continues it.
+type frame struct {
+	left      int // bytes of the packet that are still to come
+	continued bool
+}
+
+// begin enters a packet whose header p begins with and returns its length.
+func (f *frame) begin(p []byte) int {
+	length := wire.PayloadLen(p)
+	f.left, f.continued = wire.HeaderLen+length, length == wire.MaxPayload
+	return f.left
+}
+
+// take returns how many of the next n bytes belong to the packet.
+func (f *frame) take(n int) int {
+	n = min(n, f.left)
+	f.left -= n
+	return n
+}
+
+// atBoundary reports whether what follows is another command.
+func (f *frame) atBoundary() bool { return f.left == 0 && !f.continued }
+
+// fromClient takes bytes of the client's: it deals with them in turn and keeps
+// what has to wait.
+func (s *Session) fromClient(p []byte) error {
+	if len(s.in) > 0 {
+		s.in = append(s.in, p...)
+		return s.advance()
+	}
+	used, err := s.consume(p)
+	if used < len(p) {
+		s.in = append(s.in, p[used:]...)
+	}
+	return err
+}
+
+// advance deals with what has had to wait.
+func (s *Session) advance() error {
+	used, err := s.consume(s.in)
+	if s.in = s.in[used:]; len(s.in) == 0 {
+		s.in = nil
+	}
+	if err == nil && s.c.ended {
+		err = s.clientEnded()
+	}
+	return err
+}
+
+// verdict says what becomes of the bytes that the client's next ones begin with.
+type verdict uint8
+
+const (
+	wait    verdict = iota // until there are more, or it is their turn
+	forward                // to the server
+	gather                 // into the whole packet, of which we make something ourselves
+)
+
+// consume deals with the client's bytes, in turn and as far as it is their turn,
+// and returns how many. What goes to the server is written at the end at once, so
+// that commands without an answer travel together with the one that follows.
+func (s *Session) consume(p []byte) (used int, err error) {
+	sent := 0
+	for used < len(p) {
+		n, v := s.judge(p[used:])
+		if v == wait {
+			break
+		}
+		if v == forward {
+			used += n
+			continue
+		}
+		if err := s.toServer(p[sent:used]); err != nil {
+			return used, err
+		}
+		s.gathering = append(s.gathering, p[used:used+n]...)
+		used += n
+		sent = used
+		if len(s.gathering) == cap(s.gathering) {
+			if err := s.gathered(); err != nil {
+				return used, err
+			}
 		}
 	}
+	return used, s.toServer(p[sent:used])
 }
 
-// step does whatever the phase and the bytes at hand allow.
-func (s *Session) step() error {
-	switch phase(s.phase.Load()) {
-	case phaseIdle:
-		switch {
-		case s.commandBegun():
-			return s.command()
-		case s.client.len() == 0 && s.mayLeave():
-			return ErrDraining
+// judge decides on the client's next bytes and returns for how many of them.
+func (s *Session) judge(p []byte) (n int, v verdict) {
+	switch {
+	case s.lent != nil, s.held != nil:
+		return 0, wait
+	case s.gathering != nil:
+		return min(len(p), cap(s.gathering)-len(s.gathering)), gather
+	case s.frame.left > 0:
+		return s.frame.take(len(p)), forward
+	case s.phase == phaseDialogue, s.phase == phaseOpaque:
+		return len(p), forward
+	case len(p) < wire.HeaderLen:
+		return 0, wait
+	case s.frame.continued:
+		s.frame.begin(p)
+		return s.frame.take(len(p)), forward
+	case s.uploading:
+		if s.frame.begin(p) == wire.HeaderLen { // the file ends
+			s.uploading = false
+			if s.phase == phaseUpload { // else the server has given up half-way
+				s.phase = phaseBusy
+			}
 		}
-		return s.fill()
-	case phaseBusy:
-		return s.awaitTurn()
-	case phaseUpload:
-		return s.upload()
-	default: // phaseDialogue, phaseOpaque
-		if s.client.len() == 0 {
-			return s.fill()
-		}
-		s.pass(s.client.len())
-		return s.flush()
+		return s.frame.take(len(p)), forward
+	case s.phase != phaseIdle:
+		return 0, wait
 	}
+	return s.command(p)
 }
 
-// commandBegun reports whether the header of a packet and its first byte are there.
-func (s *Session) commandBegun() bool {
-	n := s.client.len()
-	return n > wire.HeaderLen || n == wire.HeaderLen && wire.PayloadLen(s.client.bytes()) == 0
-}
-
-// mayLeave reports whether a session that is between commands should leave.
-func (s *Session) mayLeave() bool {
-	return s.draining.Load() && !s.inTransaction() && !s.UnderLocks()
-}
-
-// awaitTurn waits for the end of the answer under way. A client that leaves
-// meanwhile is noticed, because its connection is being read.
-func (s *Session) awaitTurn() error {
-	if s.client.len() == 0 {
-		return s.fill() // what comes is judged by the phase that is then
-	}
-	s.waiting.Store(true)
-	defer s.waiting.Store(false)
-	if phase(s.phase.Load()) != phaseBusy {
-		return nil
-	}
-	return s.readAhead(nil)
-}
-
-// readAhead reads more from the client while it has to wait. It returns early
-// when the session is woken, or on released.
-func (s *Session) readAhead(released <-chan struct{}) error {
-	if err := s.flush(); err != nil {
-		return err
-	}
-	if !s.client.full() {
-		return s.fill()
-	}
-	select {
-	case <-s.wakeup:
-	case <-released:
-	case <-s.linked.Done():
-		return ErrServerLost
-	}
-	return nil
-}
-
-// fill reads more from the client, after everything that is due was forwarded.
-// It may return without having read anything.
-func (s *Session) fill() error {
-	if err := s.flush(); err != nil {
-		return err
-	}
-	n, err := s.client.fill()
-	s.server.metrics.fromClient.Add(float64(n))
-	if timedOut(err) { // woken up
-		return s.client.SetReadDeadline(noDeadline)
-	}
-	if err != nil {
-		return fmt.Errorf("read from client: %w", err)
-	}
-	return nil
-}
-
-// pass marks the next n bytes of the client's as to be forwarded. They are
-// written with the next flush, so that commands without an answer travel
-// together with the one that follows.
-func (s *Session) pass(n int) {
-	s.client.skip(n)
-	s.unsent += n
-}
-
-// flush writes what is to be forwarded.
-func (s *Session) flush() error {
-	if s.unsent == 0 {
-		return nil
-	}
-	p := s.client.buf[s.client.start-s.unsent : s.client.start]
-	s.unsent = 0
-	return s.toServer(p)
-}
-
-func (s *Session) toServer(p []byte) error {
-	s.server.metrics.toServer.Add(float64(len(p)))
-	if _, err := s.backend.Write(p); err != nil {
-		return fmt.Errorf("write to server: %w", err)
-	}
-	return nil
-}
-
-// command deals with the command that the client's buffer begins with. Where
-// more of it must be seen first, it reads more and returns.
-func (s *Session) command() error {
-	s.settle()
-	p := s.client.bytes()
+// command decides on the command that p begins with.
+func (s *Session) command(p []byte) (int, verdict) {
 	total := wire.HeaderLen + wire.PayloadLen(p)
 	cmd := mysql.COM_SLEEP
 	if total > wire.HeaderLen {
+		if len(p) == wire.HeaderLen {
+			return 0, wait
+		}
 		cmd = p[wire.HeaderLen]
 	}
-	if s.read(cmd) && len(p) < total && !s.client.full() {
-		return s.fill()
+	if lookedInto(cmd) && len(p) < min(total, lookAhead) {
+		return 0, wait
 	}
 	p = p[:min(total, len(p))]
-	if w := s.held(cmd, p, total); w != nil {
-		return s.waitAtGate(w)
+	whole := len(p) == total
+	s.settle()
+	if s.mustWait(cmd, p, whole) {
+		return 0, wait
 	}
 	s.server.metrics.commands.Inc()
 
@@ -152,29 +154,28 @@ func (s *Session) command() error {
 	case mysql.COM_QUERY:
 		if text, ok := wire.QueryText(p[wire.HeaderLen:], s.caps); ok {
 			s.memory.query(text)
-			if parser.Candidate(text) && s.server.Alterer != nil {
-				return s.takeOverQuery(total)
+			if s.server.Alterer != nil && parser.Candidate(text) {
+				return s.take(total, p)
 			}
 		}
 	case mysql.COM_STMT_EXECUTE:
-		if sql, ok := s.memory.alter(p[wire.HeaderLen:]); ok && len(p) == total && s.server.Alterer != nil {
-			return s.takeOver(p, sql)
+		if _, ok := s.memory.alter(p[wire.HeaderLen:]); ok && s.server.Alterer != nil {
+			return s.take(total, p)
 		}
 	case mysql.COM_STMT_PREPARE:
-		s.memory.prepare(p[wire.HeaderLen:], len(p) == total)
+		s.memory.prepare(p[wire.HeaderLen:], whole)
 	case mysql.COM_STMT_CLOSE:
 		s.memory.closeStatement(p[wire.HeaderLen:])
 	case mysql.COM_CHANGE_USER:
 		if s.mixed {
-			return s.refuseChangeUser(total)
+			return s.take(total, p)
 		}
 	}
-	return s.forward(cmd, total)
+	return s.forward(cmd, p)
 }
 
-// read reports whether a command is looked into, so that as much of it as the
-// buffer holds should be there first.
-func (s *Session) read(cmd byte) bool {
+// lookedInto reports whether more of a command than its first byte is looked at.
+func lookedInto(cmd byte) bool {
 	switch cmd {
 	case mysql.COM_QUERY, mysql.COM_STMT_PREPARE, mysql.COM_STMT_EXECUTE, mysql.COM_STMT_CLOSE:
 		return true
@@ -182,98 +183,77 @@ func (s *Session) read(cmd byte) bool {
 	return false
 }
 
-// forward sends the command at the front of the buffer to the server.
-func (s *Session) forward(cmd byte, total int) error {
+// forward decides on the command cmd that goes to the server.
+func (s *Session) forward(cmd byte, p []byte) (int, verdict) {
 	switch wire.ShapeOf(cmd) {
 	case wire.Opaque:
 		s.enterState(stateOpaque)
-		s.phase.Store(uint32(phaseOpaque))
-		return nil
+		s.phase = phaseOpaque
+		return len(p), forward
 	case wire.Silent:
-		if cmd == mysql.COM_QUIT {
-			s.pass(s.client.len())
-			return s.flush()
-		}
-		return s.passPacket(total)
+	default:
+		s.memory.last = cmd
+		s.expect(cmd)
 	}
-	s.memory.last = cmd
-	s.expect(cmd)
-	if err := s.passPacket(total); err != nil {
-		return err
-	}
-	return s.flush()
+	s.frame.begin(p)
+	return s.frame.take(len(p)), forward
 }
 
-// expect hands the conversation over to the server's side until cmd is answered.
+// expect prepares for the answer to cmd.
 func (s *Session) expect(cmd byte) {
 	s.response.Begin(cmd)
-	s.phase.Store(uint32(phaseBusy))
+	s.phase = phaseBusy
 }
 
-// passPacket passes a packet of total bytes, header included, of which the
-// buffer need not hold all yet, together with the packets that continue it.
-func (s *Session) passPacket(total int) error {
-	for {
-		for rest := total; ; {
-			n := min(rest, s.client.len())
-			s.pass(n)
-			if rest -= n; rest == 0 {
-				break
-			}
-			if err := s.fill(); err != nil {
-				return err
-			}
-		}
-		if total < wire.HeaderLen+wire.MaxPayload {
-			return nil
-		}
-		for s.client.len() < wire.HeaderLen {
-			if err := s.fill(); err != nil {
-				return err
-			}
-		}
-		total = wire.HeaderLen + wire.PayloadLen(s.client.bytes())
+// take has the command gathered that p begins with, and whose packet has total
+// bytes, unless it is too long.
+func (s *Session) take(total int, p []byte) (int, verdict) {
+	if total > maxTakenOver {
+		s.server.metrics.intercepted.WithLabelValues(decisionTooLong).Inc()
+		s.log.Warn("statement forwarded unread: too long to be taken over", "bytes", total)
+		return s.forward(p[wire.HeaderLen], p)
 	}
+	s.gathering = make([]byte, 0, total)
+	return len(p), gather
 }
 
-// upload forwards the packets of a file that the server asked for, up to the
-// empty packet that ends it.
-func (s *Session) upload() error {
-	for {
-		for s.client.len() < wire.HeaderLen {
-			if err := s.fill(); err != nil {
-				return err
-			}
+// gathered deals with the packet that was gathered.
+func (s *Session) gathered() error {
+	packet := s.gathering
+	s.gathering = nil
+	payload := packet[wire.HeaderLen:]
+	switch payload[0] {
+	case mysql.COM_QUERY:
+		text, ok := wire.QueryText(payload, s.caps)
+		if !ok {
+			return wire.ErrMalformed
 		}
-		total := wire.HeaderLen + wire.PayloadLen(s.client.bytes())
-		if total == wire.HeaderLen {
-			// The phase is idle already if the server gave up half-way.
-			s.phase.CompareAndSwap(uint32(phaseUpload), uint32(phaseBusy))
-			s.pass(total)
-			return s.flush()
-		}
-		if err := s.passPacket(total); err != nil {
-			return err
-		}
+		s.lend(packet, string(text))
+	case mysql.COM_STMT_EXECUTE:
+		sql, _ := s.memory.alter(payload)
+		s.lend(packet, sql)
+	case mysql.COM_CHANGE_USER:
+		return s.answerError(errors.New("COM_CHANGE_USER needs TLS on the connection to the server, too"))
 	}
+	return nil
 }
 
-// held returns the place in the queue of a command that has to wait at the
-// gate, or nil.
-func (s *Session) held(cmd byte, p []byte, total int) *waiter {
-	if s.server.gate.active.Load() == 0 || s.UnderLocks() || s.inTransaction() && !s.memory.begun {
-		return nil
+// mustWait keeps a command back that has to wait at the gate, and reports
+// whether it has to.
+func (s *Session) mustWait(cmd byte, p []byte, whole bool) bool {
+	if s.server.gate.active.Load() == 0 || s.underLocks() || s.inTransaction() && !s.memory.begun {
+		return false
 	}
 	var text []byte // nil: may name any table
 	switch cmd {
 	case mysql.COM_QUERY:
-		if len(p) == total {
+		if whole {
 			text, _ = wire.QueryText(p[wire.HeaderLen:], s.caps)
 		}
 	case mysql.COM_STMT_EXECUTE:
 		text = s.memory.text(p[wire.HeaderLen:])
 	default:
-		return nil
+		return false
 	}
-	return s.server.gate.enter(text, s.wake)
+	return s.waitAtGate(text)
 }

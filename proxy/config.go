@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,11 +22,11 @@ const (
 
 // Config says where clients come from, where the server is and who takes over ALTERs.
 type Config struct {
-	// Listener accepts the clients. If it is nil, New listens on Listen.
+	// Listener accepts the clients, whose connections are TCP or Unix sockets. If it is nil, New listens on Listen.
 	Listener net.Listener
 	Listen   string
 
-	// Dial connects to the server. If it is nil, Backend, host:port, is dialled.
+	// Dial connects to the server, by TCP or a Unix socket. If it is nil, Backend, host:port, is dialled.
 	Dial    func(ctx context.Context) (net.Conn, error)
 	Backend string
 
@@ -47,6 +48,9 @@ type Config struct {
 	HandshakeTimeout time.Duration
 	// DrainTimeout bounds the time from the end of Run's context to its return.
 	DrainTimeout time.Duration
+	// Loops is the number of event loops that relay; 0 is one for every two
+	// processors, since clients and servers need some, too.
+	Loops int
 	// MaxConnections is the number of clients beyond which error 1040 is the
 	// answer; 0 leaves the limit to the server.
 	MaxConnections int
@@ -61,8 +65,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Dial == nil && c.Backend == "" {
 		errs = append(errs, errors.New("proxy: neither Dial nor Backend is set"))
 	}
-	if c.MaxConnections < 0 {
-		errs = append(errs, errors.New("proxy: MaxConnections is negative"))
+	if c.MaxConnections < 0 || c.Loops < 0 {
+		errs = append(errs, errors.New("proxy: MaxConnections or Loops is negative"))
 	}
 	if c.Dial == nil {
 		var dialer net.Dialer
@@ -80,6 +84,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Registerer == nil {
 		c.Registerer = prometheus.NewRegistry()
+	}
+	if c.Loops == 0 {
+		c.Loops = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	if c.HandshakeTimeout <= 0 {
 		c.HandshakeTimeout = DefaultHandshakeTimeout

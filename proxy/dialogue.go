@@ -56,7 +56,12 @@ func (d *dialogue) run() error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer func() { d.s.caught(recover()) }()
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				clientErr = d.s.caught(panicked)
+				d.s.cut()
+			}
+		}()
 		if clientErr = d.relayClient(); clientErr != nil && !timedOut(clientErr) {
 			_ = d.s.backend.SetReadDeadline(time.Unix(1, 0)) // wakes relayServer
 		}
@@ -97,7 +102,7 @@ func (d *dialogue) conclude(verdict []byte) error {
 	}
 	s.response = wire.NewResponse(s.caps)
 	s.response.SetStatus(ok.Status)
-	s.status.Store(uint32(ok.Status))
+	s.status = uint32(ok.Status)
 	return s.writeClient(verdict)
 }
 

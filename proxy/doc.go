@@ -17,10 +17,11 @@
 //
 // # Concurrency
 //
-// A session has two goroutines. One reads the client: it owns the commands,
-// decides, and calls the Alterer. The other reads the server and owns the
-// answers. They share the phase of the conversation, an atomic: only the first
-// leaves phaseIdle, only the second enters it, and the Response that follows an
-// answer belongs to whoever the phase says. The methods of Session may be called
-// only within Alterer.Alter. Server's methods may be called at any time.
+// A session logs in on a goroutine, then a loop of [eventloop] calls it when one
+// of its two connections can be read or written. An event is dealt with under
+// the session's mutex to the end of all that it allows, and nothing in that may
+// block: see [Session] and do. Others who bring events, such as the gate that
+// lets a statement pass, do the same. The Alterer runs on a goroutine of its own,
+// and the methods of Session may be called only within Alterer.Alter. Server's
+// methods may be called at any time.
 package proxy

@@ -26,8 +26,8 @@ type hold struct {
 
 // waiter is a session that waits at the gate.
 type waiter struct {
-	released chan struct{}
-	wake     func() // interrupts the session's read from its client
+	session *Session
+	since   time.Time
 }
 
 // Hold keeps statements that name the table back from now on until release is
@@ -51,28 +51,30 @@ func (s *Server) Hold(schemaName, table string) (release func()) {
 
 func (g *gate) release(h *hold) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	i := slices.Index(g.holds, h)
 	if i < 0 {
+		g.mu.Unlock()
 		return // released before
 	}
 	g.holds = slices.Delete(g.holds, i, i+1)
 	g.active.Add(-1)
-	for _, w := range h.waiting {
-		close(w.released)
-		w.wake()
-	}
+	waiting := h.waiting
 	h.waiting = nil
+	g.mu.Unlock()
+	// A session is locked before the gate, never the other way round.
+	for _, w := range waiting {
+		w.session.pass(w)
+	}
 }
 
 // enter returns nil if a statement may pass, else the place in the queue that
 // it waits at. text is nil for a statement that may name any table.
-func (g *gate) enter(text []byte, wake func()) *waiter {
+func (g *gate) enter(text []byte, session *Session) *waiter {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, h := range g.holds {
 		if text == nil || parser.Names(text, h.table) {
-			w := &waiter{released: make(chan struct{}), wake: wake}
+			w := &waiter{session: session, since: time.Now()}
 			h.waiting = append(h.waiting, w)
 			return w
 		}
@@ -89,28 +91,34 @@ func (g *gate) leave(w *waiter) {
 	}
 }
 
-// waitAtGate keeps the command at the front of the client's buffer back until
-// it is released. Meanwhile it reads ahead, so that a client that leaves is noticed.
-func (s *Session) waitAtGate(w *waiter) error {
-	m := s.server.metrics
-	m.holds.Inc()
-	m.held.Inc()
-	s.enterState(stateHeld)
-	start := time.Now()
-	defer func() {
-		m.holdSeconds.Observe(time.Since(start).Seconds())
-		m.held.Dec()
-		s.enterState(stateRelay)
-		s.server.gate.leave(w)
-	}()
-	for {
-		select {
-		case <-w.released:
-			return nil
-		default:
-		}
-		if err := s.readAhead(w.released); err != nil {
-			return err
-		}
+// waitAtGate keeps the command at the front of the client's bytes back until it
+// is released, if its text is one that is held, and reports whether it is.
+func (s *Session) waitAtGate(text []byte) bool {
+	if s.held = s.server.gate.enter(text, s); s.held == nil {
+		return false
 	}
+	s.server.metrics.holds.Inc()
+	s.server.metrics.held.Inc()
+	s.enterState(stateHeld)
+	return true
+}
+
+// pass lets the command go that has waited as w.
+func (s *Session) pass(w *waiter) {
+	s.do(func() error {
+		if s.held != w {
+			return nil
+		}
+		s.leaveGate()
+		return s.advance()
+	})
+}
+
+// leaveGate ends the session's wait at the gate.
+func (s *Session) leaveGate() {
+	s.server.gate.leave(s.held)
+	s.server.metrics.holdSeconds.Observe(time.Since(s.held.since).Seconds())
+	s.server.metrics.held.Dec()
+	s.held = nil
+	s.enterState(stateRelay)
 }

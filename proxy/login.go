@@ -125,7 +125,7 @@ func (s *Session) clientLogin(o offer) (*clientLogin, error) {
 	}
 	// Everything behind the request is TLS. Nothing that was sent in the clear
 	// may be taken for what comes out of it.
-	conn := tls.Server(&replayed{Conn: s.client.Conn, read: append([]byte(nil), s.client.bytes()...)}, s.server.TLS)
+	conn := tls.Server(&replayed{Conn: s.client.carrier, read: append([]byte(nil), s.client.bytes()...)}, s.server.TLS)
 	s.client.skip(s.client.len())
 	if err := conn.HandshakeContext(s.ctx); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)

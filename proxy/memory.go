@@ -39,7 +39,7 @@ type statement struct {
 // settle takes the answer to the last command into account. The phase is idle.
 func (s *Session) settle() {
 	m := &s.memory
-	failed := s.status.Load()&statusFailed != 0
+	failed := s.status&statusFailed != 0
 	switch m.last {
 	case mysql.COM_SLEEP:
 		return

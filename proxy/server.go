@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"maps"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
+	"golang.org/x/sync/errgroup"
 
+	"sluice/internal/eventloop"
 	"sluice/internal/wire"
 )
 
@@ -32,9 +35,17 @@ var (
 // Server relays clients to one MySQL server.
 type Server struct {
 	Config
-	metrics  *metrics
-	gate     gate
-	sessions atomic.Int64
+	metrics *metrics
+	gate    gate
+
+	// Of Run.
+	serving context.Context // ends when sessions are to leave
+	loops   []*eventloop.Loop
+	alive   sync.WaitGroup // sessions and their goroutines
+	clients atomic.Int64   // sessions
+	mu      sync.Mutex     // guards attached
+	// attached are the sessions that have logged in.
+	attached map[*Session]struct{}
 }
 
 // New returns a Server that listens but does not accept yet.
@@ -43,7 +54,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Config: c}
+	s := &Server{Config: c, attached: map[*Session]struct{}{}}
 	if s.metrics, err = newMetrics(c.Registerer); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
@@ -62,31 +73,89 @@ func (s *Server) Addr() net.Addr { return s.Listener.Addr() }
 // drains: sessions leave at a command boundary outside a transaction, and those
 // that have not left after DrainTimeout are dropped. When Run returns, no
 // session is alive. It is called once.
-func (s *Server) Run(ctx context.Context) error {
-	serving, drain := context.WithCancelCause(ctx) // ends: no new clients, sessions leave
+func (s *Server) Run(ctx context.Context) (err error) {
+	var drain context.CancelCauseFunc
+	s.serving, drain = context.WithCancelCause(ctx) // ends: no new clients, sessions leave
 	defer drain(nil)
 	alive, kill := context.WithCancelCause(context.WithoutCancel(ctx)) // ends: sessions are dropped
 	defer kill(nil)
+	stopLoops, err := s.startLoops()
+	if err != nil {
+		_ = s.Listener.Close()
+		return err
+	}
+	defer func() { err = errors.Join(err, stopLoops()) }()
 
-	var sessions sync.WaitGroup
-	err := s.acceptLoop(serving, func(conn net.Conn) {
+	next := 0
+	err = s.acceptLoop(s.serving, func(conn net.Conn) {
 		s.metrics.connections.Inc()
-		if n := s.sessions.Add(1); s.MaxConnections > 0 && n > int64(s.MaxConnections) {
-			s.sessions.Add(-1)
+		if n := s.clients.Add(1); s.MaxConnections > 0 && n > int64(s.MaxConnections) {
+			s.clients.Add(-1)
 			s.refuse(conn)
 			return
 		}
-		sessions.Go(func() {
-			defer s.sessions.Add(-1)
-			s.serve(alive, serving, conn)
-		})
+		loop := s.loops[next%len(s.loops)]
+		next++
+		s.alive.Add(1)
+		session := newSession(s, alive, conn)
+		s.alive.Go(func() { session.serve(loop) })
 	})
 
-	drain(ErrDraining)                                                         // ask
-	insist := time.AfterFunc(s.DrainTimeout, func() { kill(ErrDrainTimeout) }) // insist
+	drain(ErrDraining) // ask
+	s.each((*Session).drain)
+	insist := time.AfterFunc(s.DrainTimeout, func() { // insist
+		kill(ErrDrainTimeout)
+		s.each(func(session *Session) { session.drop(ErrDrainTimeout) })
+	})
 	defer insist.Stop()
-	sessions.Wait() // wait
+	s.alive.Wait() // wait
 	return err
+}
+
+// startLoops runs the event loops until the function that it returns is called.
+func (s *Server) startLoops() (stop func() error, err error) {
+	var running errgroup.Group
+	stop = func() (err error) {
+		for _, loop := range s.loops {
+			err = errors.Join(err, loop.Stop())
+		}
+		return errors.Join(err, running.Wait())
+	}
+	for range s.Loops {
+		loop, err := eventloop.New()
+		if err != nil {
+			return nil, errors.Join(err, stop())
+		}
+		s.loops = append(s.loops, loop)
+		running.Go(loop.Run)
+	}
+	return stop, nil
+}
+
+// enter takes a session that has logged in among those that are told of the end.
+func (s *Server) enter(session *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attached[session] = struct{}{}
+}
+
+// ended takes the session out of the count.
+func (s *Server) ended(session *Session) {
+	s.mu.Lock()
+	delete(s.attached, session)
+	s.mu.Unlock()
+	s.clients.Add(-1)
+	s.alive.Done()
+}
+
+// each calls do for every session that has logged in.
+func (s *Server) each(do func(*Session)) {
+	s.mu.Lock()
+	sessions := slices.Collect(maps.Keys(s.attached))
+	s.mu.Unlock()
+	for _, session := range sessions {
+		do(session)
+	}
 }
 
 func (s *Server) acceptLoop(ctx context.Context, handle func(net.Conn)) error {
@@ -135,28 +204,31 @@ func (s *Server) greetWithError(conn net.Conn, e *wire.ServerError) {
 	}
 }
 
-// serve runs one session from its first byte to its last. A panic in it ends
-// this session only.
-func (s *Server) serve(alive, serving context.Context, client net.Conn) {
-	ctx, end := context.WithCancelCause(alive)
-	session := newSession(s, ctx, end, serving, client)
-	defer session.close()
-	defer func() { session.caught(recover()) }()
-	stop := context.AfterFunc(ctx, session.cut)
-	defer stop()
-
-	err := session.run()
+// serve logs the session in and hands it over to the loop. A panic ends this
+// session only.
+func (s *Session) serve(loop *eventloop.Loop) {
+	defer func() {
+		s.client.free()
+		s.backend.free()
+	}()
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			s.drop(s.caught(panicked))
+		}
+	}()
+	stop := context.AfterFunc(s.ctx, s.cut)
+	err := s.login()
+	stop()
 	if err != nil {
-		session.log.LogAttrs(ctx, slog.LevelDebug, "session ended", slog.Any("error", err))
-	}
-}
-
-// caught reports a panic of the session's and ends it.
-func (s *Session) caught(panicked any) {
-	if panicked == nil {
+		s.drop(err)
 		return
 	}
+	s.attach(loop)
+}
+
+// caught reports a panic of the session's and returns it as an error.
+func (s *Session) caught(panicked any) error {
 	s.server.metrics.failure(clientSide, "panic")
 	s.log.Error("session panicked", "panic", panicked, "stack", string(debug.Stack()))
-	s.end(fmt.Errorf("panic: %v", panicked))
+	return fmt.Errorf("panic: %v", panicked)
 }

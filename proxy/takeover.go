@@ -38,64 +38,54 @@ type Outcome struct {
 	Result wire.Result
 }
 
-// takeOverQuery hands the COM_QUERY at the front of the client's buffer to the
-// Alterer.
-func (s *Session) takeOverQuery(total int) error {
-	if total > maxTakenOver {
-		s.server.metrics.intercepted.WithLabelValues(decisionTooLong).Inc()
-		s.log.Warn("statement forwarded unread: too long to be taken over", "bytes", total)
-		return s.forward(gomysql.COM_QUERY, total)
-	}
-	if err := s.flush(); err != nil {
-		return err
-	}
-	packet := s.client.bytes()
-	if len(packet) >= total {
-		packet = packet[:total]
-	} else {
-		whole := make([]byte, total)
-		n := copy(whole, packet)
-		s.client.skip(n)
-		if err := s.readRest(whole[n:]); err != nil {
-			return err
-		}
-		packet = whole
-	}
-	text, ok := wire.QueryText(packet[wire.HeaderLen:], s.caps)
-	if !ok {
-		return wire.ErrMalformed
-	}
-	return s.takeOver(packet, string(text))
+// loan is the time in which the Alterer has the server's side of a session.
+type loan struct {
+	linked    context.Context         // ends when the session or its server connection does
+	unlink    context.CancelCauseFunc // of linked
+	abandoned <-chan struct{}         // closed when our own last statement is answered; nil if it was
 }
 
-// readRest reads the rest of a packet that the buffer does not hold.
-func (s *Session) readRest(p []byte) error {
-	for len(p) > 0 {
-		if s.client.len() == 0 {
-			if err := s.fill(); err != nil {
-				return err
+// lend hands the statement sql, which came as packet, to the Alterer on a
+// goroutine of its own. Until it is done, nothing of the client's is dealt with.
+func (s *Session) lend(packet []byte, sql string) {
+	l := &loan{}
+	l.linked, l.unlink = context.WithCancelCause(s.ctx)
+	s.lent = l
+	s.enterState(stateAltering)
+	s.server.alive.Go(func() {
+		defer l.unlink(nil)
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				s.drop(s.caught(panicked))
 			}
+		}()
+		outcome, err := s.alter(l, sql)
+		if err == nil && outcome.Native {
+			err = l.awaitAbandoned(l.linked)
 		}
-		n := copy(p, s.client.bytes())
-		s.client.skip(n)
-		p = p[n:]
-	}
-	return nil
+		s.do(func() error { return s.takeBack(packet, outcome, err) })
+	})
 }
 
-// takeOver hands sql to the Alterer and tells the client the outcome. packet is
-// the whole command, either still at the front of the client's buffer or in
-// memory of its own.
-func (s *Session) takeOver(packet []byte, sql string) error {
-	inBuffer := s.client.len() > 0 && &packet[0] == &s.client.bytes()[0]
-	if err := s.flush(); err != nil {
-		return err
+// alter runs the Alterer.
+func (s *Session) alter(l *loan, sql string) (Outcome, error) {
+	ctx, cancel := context.WithCancelCause(l.linked)
+	defer cancel(nil)
+	stop := context.AfterFunc(s.server.serving, func() { cancel(ErrDraining) })
+	defer stop()
+	outcome, err := s.server.Alterer.Alter(ctx, s, sql)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
-	cmd := packet[wire.HeaderLen]
-	outcome, err := s.alter(sql)
-	if inBuffer {
-		s.client.skip(len(packet))
-	}
+	return outcome, err
+}
+
+// takeBack ends the loan: it tells the client the outcome of its statement and
+// goes on with what the client has sent meanwhile.
+func (s *Session) takeBack(packet []byte, outcome Outcome, err error) error {
+	l := s.lent
+	s.lent = nil
+	s.enterState(stateRelay)
 	intercepted := s.server.metrics.intercepted
 	switch {
 	case err != nil:
@@ -103,9 +93,7 @@ func (s *Session) takeOver(packet []byte, sql string) error {
 		err = s.answerError(err)
 	case outcome.Native:
 		intercepted.WithLabelValues(decisionNative).Inc()
-		if err = s.awaitAbandoned(s.linked); err != nil {
-			return err
-		}
+		cmd := packet[wire.HeaderLen]
 		s.memory.last = cmd
 		s.expect(cmd)
 		return s.toServer(packet)
@@ -116,36 +104,21 @@ func (s *Session) takeOver(packet []byte, sql string) error {
 	switch {
 	case err != nil:
 		return err
-	case s.serving.Err() != nil && s.abandoned != nil:
-		return ErrDraining // without waiting for a statement that nobody waits for
+	case s.b.ended:
+		s.farewell = true
+		return nil
+	case l.abandoned != nil && s.server.serving.Err() != nil:
+		s.farewell = true // without waiting for a statement that nobody waits for
+		return nil
 	}
-	return context.Cause(s.linked) // of the server, if it went meanwhile
-}
-
-// alter lends the server's side of the session to the Alterer.
-func (s *Session) alter(sql string) (Outcome, error) {
-	s.enterState(stateAltering)
-	defer s.enterState(stateRelay)
-	s.lent.Store(true)
-	defer s.lent.Store(false)
-
-	ctx, cancel := context.WithCancelCause(s.linked)
-	defer cancel(nil)
-	stop := context.AfterFunc(s.serving, func() { cancel(ErrDraining) })
-	defer stop()
-
-	outcome, err := s.server.Alterer.Alter(ctx, s, sql)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
-	}
-	return outcome, err
+	return s.advance()
 }
 
 // answer tells the client r in the server's place.
 func (s *Session) answer(r wire.Result) error {
 	const notOurs = gomysql.SERVER_MORE_RESULTS_EXISTS | gomysql.SERVER_SESSION_STATE_CHANGED |
 		gomysql.SERVER_STATUS_CURSOR_EXISTS | gomysql.SERVER_STATUS_LAST_ROW_SEND | gomysql.SERVER_PS_OUT_PARAMS
-	r.Status = s.Status() &^ notOurs
+	r.Status = uint16(s.status) &^ notOurs
 	packets, _ := wire.AppendResult(nil, 1, s.caps, r)
 	return s.toClient(packets)
 }
@@ -176,16 +149,26 @@ func (c *collector) add(p []byte) {
 // When ctx ends, Query returns without the answer and the statement goes on:
 // whatever is sent on the session next waits for its end.
 func (s *Session) Query(ctx context.Context, sql string) (wire.Result, error) {
-	if err := s.awaitAbandoned(ctx); err != nil {
+	s.mu.Lock()
+	l := s.lent
+	s.mu.Unlock()
+	if l == nil {
+		return wire.Result{}, ErrServerLost
+	}
+	if err := l.awaitAbandoned(ctx); err != nil {
 		return wire.Result{}, err
 	}
 	c := &collector{done: make(chan struct{})}
-	s.collect, s.abandoned = c, c.done
-	s.expect(gomysql.COM_QUERY)
-	if err := s.toServer(wire.AppendQuery(nil, s.caps, sql)); err != nil {
-		return wire.Result{}, errors.Join(ErrServerLost, err)
-	}
-	if err := s.awaitAbandoned(ctx); err != nil {
+	l.abandoned = c.done
+	s.do(func() error {
+		if s.b.ended {
+			return nil
+		}
+		s.collect = c
+		s.expect(gomysql.COM_QUERY)
+		return s.toServer(wire.AppendQuery(nil, s.caps, sql))
+	})
+	if err := l.awaitAbandoned(ctx); err != nil {
 		return wire.Result{}, err
 	}
 	if c.tooLong {
@@ -200,29 +183,17 @@ func (s *Session) Query(ctx context.Context, sql string) (wire.Result, error) {
 }
 
 // awaitAbandoned waits for the answer to the last statement of our own.
-func (s *Session) awaitAbandoned(ctx context.Context) error {
-	if s.abandoned == nil {
+func (l *loan) awaitAbandoned(ctx context.Context) error {
+	if l.abandoned == nil {
 		return nil
 	}
 	select {
-	case <-s.abandoned:
-		s.abandoned = nil
+	case <-l.abandoned:
+		l.abandoned = nil
 		return nil
-	case <-s.linked.Done():
-		return context.Cause(s.linked)
+	case <-l.linked.Done():
+		return context.Cause(l.linked)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// refuseChangeUser answers a COM_CHANGE_USER of a client that uses TLS while
-// the server connection does not: the dialogue could carry a cleartext password.
-func (s *Session) refuseChangeUser(total int) error {
-	if err := s.flush(); err != nil {
-		return err
-	}
-	if err := s.readRest(make([]byte, total)); err != nil {
-		return err
-	}
-	return s.answerError(errors.New("COM_CHANGE_USER needs TLS on the connection to the server, too"))
 }

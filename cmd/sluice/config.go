@@ -34,6 +34,7 @@ type config struct {
 
 	DrainTimeout   duration `toml:"drain-timeout"`
 	MaxConnections int      `toml:"max-connections"`
+	RelayLoops     int      `toml:"relay-loops"`
 	LogFormat      string   `toml:"log-format"`
 
 	file string
@@ -74,6 +75,7 @@ func (c *config) serveFlags(cmd *cobra.Command) {
 	f.StringVar(&c.StateDir, "state-dir", "", "where the generated certificate is kept (default: the user's configuration folder)")
 	f.DurationVar(&c.DrainTimeout.Duration, "drain-timeout", c.DrainTimeout.Duration, "how long sessions may take to leave after SIGTERM")
 	f.IntVar(&c.MaxConnections, "max-connections", 0, "number of clients beyond which error 1040 is the answer; 0 leaves it to the server")
+	f.IntVar(&c.RelayLoops, "relay-loops", 0, "event loops that relay sessions; 0: one for every two processors")
 	f.StringVar(&c.LogFormat, "log-format", c.LogFormat, "text or json")
 }
 
@@ -145,8 +147,8 @@ func (c *config) validate() error {
 	if c.User == "" {
 		complain("user must not be empty")
 	}
-	if c.MaxConnections < 0 || c.DrainTimeout.Duration < 0 {
-		complain("max-connections and drain-timeout must not be negative")
+	if c.MaxConnections < 0 || c.RelayLoops < 0 || c.DrainTimeout.Duration < 0 {
+		complain("max-connections, relay-loops and drain-timeout must not be negative")
 	}
 	if len(wrong) > 0 {
 		return errors.New(strings.Join(wrong, "; "))

@@ -95,7 +95,7 @@ func newInstance(ctx context.Context, c *config, log *slog.Logger) (*instance, e
 	g.server, err = proxy.New(proxy.Config{
 		Listener: listener, Backend: c.Backend, Alterer: alterer{m}, Logger: log, Registerer: registry,
 		TLS:          &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
-		DrainTimeout: c.DrainTimeout.Duration, MaxConnections: c.MaxConnections,
+		DrainTimeout: c.DrainTimeout.Duration, MaxConnections: c.MaxConnections, Loops: c.RelayLoops,
 	})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
