@@ -18,8 +18,6 @@ const (
 	debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 )
 
-var debianPackages = []string{"mysql-server-core", "mysql-client-core"}
-
 // fromDebian uses Debian's MySQL, unpacked in the state folder together with
 // every library it needs, libc included: so it runs on any release of Debian.
 func fromDebian(ctx context.Context, progress io.Writer) (*Installation, error) {
@@ -30,7 +28,7 @@ func fromDebian(ctx context.Context, progress io.Writer) (*Installation, error) 
 	}
 	tree, err := makeOnce(ctx, "mysql", func(empty string) error {
 		fmt.Fprintln(progress, "fetching MySQL from Debian's archive (70 MB, once)")
-		return fetchDebian(ctx, empty)
+		return fetchDebian(ctx, empty, "mysql-server-core", "mysql-client-core")
 	})
 	if err != nil {
 		return nil, fmt.Errorf("packages of Debian: %w", err)
@@ -65,13 +63,13 @@ func unpacked(tree string) (*Installation, error) {
 }
 
 // fetchDebian downloads and unpacks the packages into tree.
-func fetchDebian(ctx context.Context, tree string) error {
+func fetchDebian(ctx context.Context, tree string, packages ...string) error {
 	apt, err := newPrivateApt(ctx, tree+"-apt")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(apt.folder)
-	if err := apt.download(ctx); err != nil {
+	if err := apt.download(ctx, packages); err != nil {
 		return err
 	}
 	archives, err := filepath.Glob(filepath.Join(apt.folder, "archives", "*.deb"))
@@ -115,7 +113,7 @@ func newPrivateApt(ctx context.Context, folder string) (*privateApt, error) {
 // download gets the packages from the first of the machine's own package sources
 // that has them: no mirror is written down here, and the machine's proxies and
 // credentials for it go on working.
-func (a *privateApt) download(ctx context.Context) error {
+func (a *privateApt) download(ctx context.Context, packages []string) error {
 	// Without release info also the sources that were never updated are listed.
 	out, err := run(ctx, "apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI)", "Created-By: Packages")
 	if err != nil {
@@ -132,15 +130,15 @@ func (a *privateApt) download(ctx context.Context) error {
 	}
 	var errs []error
 	for _, source := range sources {
-		if err = a.downloadFrom(ctx, source); err == nil {
+		if err = a.downloadFrom(ctx, source, packages); err == nil {
 			return nil
 		}
 		errs = append(errs, err)
 	}
-	return fmt.Errorf("no package source has %s: %w", strings.Join(debianPackages, " and "), errors.Join(errs...))
+	return fmt.Errorf("no package source has %s: %w", strings.Join(packages, " and "), errors.Join(errs...))
 }
 
-func (a *privateApt) downloadFrom(ctx context.Context, source string) error {
+func (a *privateApt) downloadFrom(ctx context.Context, source string, packages []string) error {
 	options := "arch=" + a.arch + " target=Packages"
 	if exists(debianKeyring) {
 		options += " signed-by=" + debianKeyring
@@ -152,7 +150,7 @@ func (a *privateApt) downloadFrom(ctx context.Context, source string) error {
 	if err := a.get(ctx, "update"); err != nil {
 		return err
 	}
-	return a.get(ctx, append([]string{"install", "--yes", "--download-only"}, debianPackages...)...)
+	return a.get(ctx, append([]string{"install", "--yes", "--download-only"}, packages...)...)
 }
 
 func (a *privateApt) get(ctx context.Context, args ...string) error {
