@@ -53,8 +53,11 @@ func (b *bench) measureIdle(ctx context.Context, n int) error {
 			}
 		}
 		var left int
-		if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM performance_schema.processlist WHERE user = ?", account).Scan(&left); err != nil {
-			return err
+		err = await(ctx, func() bool {
+			return db.QueryRowContext(ctx, "SELECT COUNT(*) FROM performance_schema.processlist WHERE user = ?", account).Scan(&left) != nil || left == 0
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %d sessions are left on the server: %w", way.name, left, err)
 		}
 		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%d\t%d\t%d\t\n", way.name, sessions, before, idle,
 			(idle-before)*1024/float64(sessions), after[0], after[1], files, openFiles(way.pid), left)

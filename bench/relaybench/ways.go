@@ -193,6 +193,7 @@ logging_folder=%[1]s
 runtime_folder=%[1]s
 data_folder=%[1]s
 keyring_path=%[1]s/keyring
+max_total_connections=20000
 %[2]s
 [logger]
 level=WARNING
